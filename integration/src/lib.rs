@@ -1,0 +1,1 @@
+//! Black-box tests and benchmarks: released clients against the built binary.

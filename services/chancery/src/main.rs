@@ -1,0 +1,2 @@
+//! The one binary: every service as a subcommand, init, lab, verify.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The certificate transparency log: the CT face of the log engine.

@@ -1,0 +1,1 @@
+//! The certificate authority: proven identity in, logged certificate out.

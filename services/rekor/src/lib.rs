@@ -1,0 +1,1 @@
+//! The transparency log: the Rekor faces of the log engine.

@@ -1,0 +1,1 @@
+//! The timestamp authority: digest in, RFC 3161 token out.

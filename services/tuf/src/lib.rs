@@ -1,0 +1,1 @@
+//! The trust root: builds, signs and serves the TUF repository.

@@ -1,0 +1,1 @@
+//! Public Sigstore documents: bundle, trusted root, signing config. Pure.

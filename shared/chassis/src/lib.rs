@@ -1,0 +1,1 @@
+//! Process life: configuration, telemetry, listeners, TLS, limits, drain.

@@ -1,0 +1,1 @@
+//! RFC 6962 structures: submissions, leaves, SCTs, tree heads. Pure.

@@ -1,0 +1,1 @@
+//! Rekor entry kinds: parse, verify, canonicalise. Pure.

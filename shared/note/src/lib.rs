@@ -1,0 +1,1 @@
+//! C2SP signed notes, tlog checkpoints and key ids. Pure.

@@ -1,0 +1,1 @@
+//! X.509: public keys, CSRs, byte-exact certificates, poison and SCT extensions. Pure.

@@ -1,0 +1,1 @@
+//! Keyless signing as a client: token, certificate, signature, timestamp, log entry, bundle.

@@ -1,0 +1,1 @@
+//! Test doubles and fixtures. A dev-dependency only.

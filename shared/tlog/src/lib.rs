@@ -1,0 +1,1 @@
+//! The log engine: pool, deduplicate, sequence, commit, answer, recover, read.

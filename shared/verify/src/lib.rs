@@ -1,0 +1,1 @@
+//! Sigstore bundles against a trusted root, offline, under our policy.
