@@ -1,0 +1,123 @@
+//! The rules of ct-tsa-tuf §3.4 and clients §4.1, each because a released client refuses or misreads its violation.
+
+use aws_lc_rs::digest;
+
+use super::{CertificateAuthority, TransparencyLog, TrustedRoot, ValidFor};
+use crate::algorithm::{HashAlgorithm, KeyDetails};
+use crate::error::{Document, DocumentError, Rule};
+
+/// Checks every entry of every list.
+pub(super) fn trusted_root(root: &TrustedRoot) -> Result<(), DocumentError> {
+    // sigstore-python refuses to verify without tlogs, authorities and CT logs; no client needs a TSA to load the file.
+    for (list, empty) in [
+        ("tlogs", root.tlogs.is_empty()),
+        ("certificateAuthorities", root.certificate_authorities.is_empty()),
+        ("ctlogs", root.ctlogs.is_empty()),
+    ] {
+        ensure(!empty, || list.to_owned(), Rule::Empty)?;
+    }
+    check_logs("tlogs", &root.tlogs, LogFace::Entries)?;
+    check_logs("ctlogs", &root.ctlogs, LogFace::Certificates)?;
+    check_distinct_ids(root)?;
+    check_authorities("certificateAuthorities", &root.certificate_authorities, Chain::Issuers)?;
+    check_authorities("timestampAuthorities", &root.timestamp_authorities, Chain::Timestamping)
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum LogFace {
+    Entries,
+    Certificates,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Chain {
+    Issuers,
+    Timestamping,
+}
+
+fn check_logs(list: &str, logs: &[TransparencyLog], face: LogFace) -> Result<(), DocumentError> {
+    for (position, log) in logs.iter().enumerate() {
+        let at = |member: &str| format!("{list}[{position}].{member}");
+        let url = Rule::Url { found: log.base_url.clone(), expected: "an http(s) URL without a trailing slash" };
+        ensure(crate::url::host(&log.base_url).is_some() && !log.base_url.ends_with('/'), || at("baseUrl"), url)?;
+        let hash = Rule::HashAlgorithm(log.hash_algorithm);
+        ensure(log.hash_algorithm == HashAlgorithm::Sha2_256, || at("hashAlgorithm"), hash)?;
+        let hint = Rule::Unwanted("sigstore-js takes it for the log id of a CT log, and public trusted roots leave it out");
+        ensure(log.checkpoint_key_id.is_none(), || at("checkpointKeyId"), hint)?;
+        ensure(log.operator.is_empty(), || at("operator"), OPERATOR)?;
+        check_valid_for(log.public_key.valid_for, || at("publicKey.validFor"))?;
+        check_log_id(log, face, || at("logId.keyId"))?;
+    }
+    let starts = logs.iter().map(|log| log.public_key.valid_for.start);
+    ensure(starts.is_sorted(), || list.to_owned(), Rule::Unsorted)
+}
+
+/// v1 and CT logs are looked up by SHA-256(SPKI), v2 logs by their note key hash, which for ECDSA is the same.
+fn check_log_id(log: &TransparencyLog, face: LogFace, at: impl FnOnce() -> String) -> Result<(), DocumentError> {
+    let spki = &log.public_key.raw_bytes;
+    let by_key = sha256(&[spki]);
+    let found: &[u8] = &log.log_id.key_id;
+    let origin = crate::url::host(&log.base_url).unwrap_or_default();
+    let accepted = found == by_key
+        || (face == LogFace::Entries && note_key_id(origin, log.public_key.key_details, spki).is_some_and(|id| found == id));
+    ensure(accepted, at, Rule::LogId { found: hex::encode(found), expected: hex::encode(by_key) })
+}
+
+fn note_key_id(origin: &str, details: KeyDetails, spki: &[u8]) -> Option<[u8; 32]> {
+    match details {
+        KeyDetails::PkixEd25519 => spki.last_chunk::<32>().map(|key| sha256(&[origin.as_bytes(), b"\n\x01", key])),
+        _ => None,
+    }
+}
+
+fn check_distinct_ids(root: &TrustedRoot) -> Result<(), DocumentError> {
+    let mut seen = std::collections::HashSet::new();
+    for (list, logs) in [("tlogs", &root.tlogs), ("ctlogs", &root.ctlogs)] {
+        for (position, log) in logs.iter().enumerate() {
+            ensure(seen.insert(&log.log_id), || format!("{list}[{position}].logId.keyId"), Rule::LogIdShared)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_authorities(list: &str, authorities: &[CertificateAuthority], chain: Chain) -> Result<(), DocumentError> {
+    for (position, authority) in authorities.iter().enumerate() {
+        let at = |member: &str| format!("{list}[{position}].{member}");
+        let subject = &authority.subject;
+        ensure(!subject.organization.is_empty() && !subject.common_name.is_empty(), || at("subject"), Rule::Subject)?;
+        let url = Rule::Url { found: authority.uri.clone(), expected: "an http(s) URL" };
+        ensure(crate::url::host(&authority.uri).is_some(), || at("uri"), url)?;
+        ensure(authority.operator.is_empty(), || at("operator"), OPERATOR)?;
+        check_valid_for(authority.valid_for, || at("validFor"))?;
+        check_chain(authority, chain, || at("certChain"))?;
+    }
+    let starts = authorities.iter().map(|authority| authority.valid_for.start);
+    ensure(starts.is_sorted(), || list.to_owned(), Rule::Unsorted)
+}
+
+fn check_chain(authority: &CertificateAuthority, chain: Chain, at: impl Fn() -> String) -> Result<(), DocumentError> {
+    let found = authority.cert_chain.certificates.len();
+    let (minimum, expected) = match chain {
+        Chain::Issuers => (1, "the issuing CA first, its trust anchor last"),
+        Chain::Timestamping => (2, "the leaf first, its trust anchor last: at least two"),
+    };
+    ensure(found >= minimum, at, Rule::ChainLength { found, expected })
+}
+
+const OPERATOR: Rule = Rule::Unwanted("older strict readers do not know it");
+
+fn check_valid_for(valid_for: ValidFor, at: impl FnOnce() -> String) -> Result<(), DocumentError> {
+    ensure(valid_for.end.is_none_or(|end| end >= valid_for.start), at, Rule::ValidFor)
+}
+
+fn ensure(holds: bool, at: impl FnOnce() -> String, rule: Rule) -> Result<(), DocumentError> {
+    if holds { Ok(()) } else { Err(DocumentError::Unpublishable { document: Document::TrustedRoot, at: at(), rule }) }
+}
+
+fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(part);
+    }
+    context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
