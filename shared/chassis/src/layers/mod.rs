@@ -1,0 +1,213 @@
+//! What every request passes on its way to a handler and back.
+//!
+//! One [`Stack`] per router, told as one story in `Stack::pass`: request id, time limit, whole and bounded body, panic
+//! caught, answer counted and logged. What the stack itself must answer (a panic, a time-out, a body too large) is a
+//! [`Refusal`], whose shape the service decides.
+//!
+//! What a handler refuses or fails at is put into the answer as a [`Failure`]: converting an error to an answer stays a pure
+//! function, and here is the one place that logs and counts it.
+
+mod failure;
+mod refusal;
+mod request_id;
+
+use std::fmt::{Debug, Formatter};
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use futures_util::FutureExt as _;
+use http::{HeaderValue, Method, Uri, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tracing::Instrument as _;
+
+pub use self::failure::Failure;
+pub use self::refusal::Refusal;
+pub use self::request_id::RequestId;
+
+/// The layers of one router.
+#[derive(Clone)]
+pub struct Stack {
+    service: &'static str,
+    time_limit: Duration,
+    body_limit: Option<usize>,
+    refuse: fn(&Refusal) -> Response,
+    names: MetricNames,
+}
+
+/// Metrics under names of upstream, besides our own; each labelled `code` and `method`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MetricNames {
+    /// A counter of answers.
+    pub requests: Option<&'static str>,
+    /// A histogram of seconds.
+    pub latency: Option<&'static str>,
+    /// A histogram of body bytes.
+    pub request_size: Option<&'static str>,
+}
+
+impl Stack {
+    /// A stack with 20 s per request, bodies of at most 1 MiB, and refusals as plain text.
+    #[must_use]
+    pub fn new(service: &'static str) -> Self {
+        let names = MetricNames::default();
+        Self { service, time_limit: Duration::from_secs(20), body_limit: Some(1 << 20), refuse: Refusal::plain_text, names }
+    }
+
+    /// How long a request may take, its body included.
+    #[must_use]
+    pub fn time_limit(self, time_limit: Duration) -> Self {
+        Self { time_limit, ..self }
+    }
+
+    /// How many bytes a body may have. It is read whole before the handler runs.
+    #[must_use]
+    pub fn body_limit(self, bytes: usize) -> Self {
+        Self { body_limit: Some(bytes), ..self }
+    }
+
+    /// Hands bodies to handlers as they arrive, unbounded: for uploads that count for themselves.
+    #[must_use]
+    pub fn streaming(self) -> Self {
+        Self { body_limit: None, ..self }
+    }
+
+    /// The shape of what the stack itself answers.
+    #[must_use]
+    pub fn refuse_with(self, refuse: fn(&Refusal) -> Response) -> Self {
+        Self { refuse, ..self }
+    }
+
+    /// Also counts under these names.
+    #[must_use]
+    pub fn count_as(self, names: MetricNames) -> Self {
+        Self { names, ..self }
+    }
+
+    /// `router` with these layers around its routes and its fallback. What is merged later stays outside.
+    pub fn apply<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
+        // Bodies are bounded here; axum's own limit of 2 MiB would answer in a shape of its own.
+        router
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .layer(from_fn_with_state(self, async |State(stack): State<Self>, request: Request, next: Next| {
+                stack.pass(request, next).await
+            }))
+    }
+
+    async fn pass(self, mut request: Request, next: Next) -> Response {
+        let begun = Instant::now();
+        let id = RequestId::of(request.headers());
+        request.extensions_mut().insert(id.clone());
+        let seen = Seen { method: method(request.method()), uri: request.uri().clone() };
+        let span = tracing::info_span!("request", service = self.service, id = id.as_str());
+
+        let answered = AssertUnwindSafe(self.answer(request, next)).catch_unwind();
+        let outcome = tokio::time::timeout(self.time_limit, answered).instrument(span.clone()).await;
+        let mut response = match outcome {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(refusal))) => (self.refuse)(&refusal),
+            Ok(Err(panic)) => span.in_scope(|| self.panicked(panic.as_ref())),
+            Err(_) => (self.refuse)(&Refusal::TimedOut { after: self.time_limit }),
+        };
+        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+            response.headers_mut().insert(RequestId::HEADER, value);
+        }
+        span.in_scope(|| self.record(&seen, &response, begun.elapsed()));
+        response
+    }
+
+    /// The handler's answer, or why it was not asked.
+    async fn answer(&self, request: Request, next: Next) -> Result<Response, Refusal> {
+        let request = match self.body_limit {
+            Some(limit) => whole(request, limit).await?,
+            None => request,
+        };
+        if let Some(name) = self.names.request_size {
+            let size = request.body().size_hint().lower();
+            metrics::histogram!(name, "method" => method(request.method())).record(u32::try_from(size).unwrap_or(u32::MAX));
+        }
+        Ok(next.run(request).await)
+    }
+
+    fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> Response {
+        let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let message = message.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        metrics::counter!("panics_total", "service" => self.service).increment(1);
+        tracing::error!(panic = message, "a request handler panicked; this is a bug");
+        (self.refuse)(&Refusal::Panicked)
+    }
+
+    fn record(&self, seen: &Seen, response: &Response, took: Duration) {
+        let (service, status, method) = (self.service, response.status(), seen.method);
+        let code = status.as_u16().to_string();
+        let seconds = took.as_secs_f64();
+        metrics::counter!("http_requests_total", "service" => service, "code" => code.clone(), "method" => method).increment(1);
+        metrics::histogram!("http_request_duration_seconds", "service" => service, "code" => code.clone(), "method" => method)
+            .record(seconds);
+        if let Some(name) = self.names.requests {
+            metrics::counter!(name, "code" => code.clone(), "method" => method).increment(1);
+        }
+        if let Some(name) = self.names.latency {
+            metrics::histogram!(name, "code" => code, "method" => method).record(seconds);
+        }
+        let took_ms = seconds * 1_000.0;
+        let path = seen.uri.path();
+        match response.extensions().get::<Failure>() {
+            Some(failure) => failure.record(service, status, method, path, took_ms),
+            None if status.is_server_error() => {
+                tracing::warn!(status = status.as_u16(), method, path, took_ms, "answered with a server error");
+            }
+            None => tracing::debug!(status = status.as_u16(), method, path, took_ms, "answered"),
+        }
+    }
+}
+
+impl Debug for Stack {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stack").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+/// What is said about a request after it is gone. Never its query or headers: they may carry tokens.
+struct Seen {
+    method: &'static str,
+    uri: Uri,
+}
+
+/// The request with its body in memory.
+async fn whole(request: Request, limit: usize) -> Result<Request, Refusal> {
+    if request.body().is_end_stream() {
+        return Ok(request);
+    }
+    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: usize| length > limit) {
+        return Err(Refusal::TooLarge { limit });
+    }
+    let (parts, body) = request.into_parts();
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(Request::from_parts(parts, Body::from(body.to_bytes()))),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge { limit }),
+        Err(_) => Err(Refusal::CutShort),
+    }
+}
+
+/// A method as a label: a peer can invent methods without end, and each would be a time series.
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests;

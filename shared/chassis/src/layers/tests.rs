@@ -1,0 +1,134 @@
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::routing::{get, post};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tower::ServiceExt as _;
+
+use super::*;
+
+fn app(stack: Stack) -> Router {
+    let routes = Router::new()
+        .route("/panic", get(async || -> &'static str { panic!("secret detail") }))
+        .route("/slow", get(async || tokio::time::sleep(Duration::from_secs(60)).await))
+        .route("/echo", post(async |body: Bytes| body))
+        .route("/id", get(async |request: Request<Body>| request.extensions().get::<RequestId>().unwrap().as_str().to_owned()))
+        .route(
+            "/refuse",
+            get(async || Failure::new("not_here", &std::io::Error::other("x")).attach(Response::new(Body::empty()))),
+        );
+    stack.apply(routes)
+}
+
+async fn ask(app: &Router, request: Request<Body>) -> (StatusCode, HeaderMap, String) {
+    let response = app.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
+}
+
+use http::HeaderMap;
+
+fn to(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::empty()).unwrap()
+}
+
+fn send(body: Body) -> Request<Body> {
+    Request::post("/echo").body(body).unwrap()
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_in_the_services_shape_and_tells_nothing() {
+    let app = app(Stack::new("test").refuse_with(|refusal| {
+        let mut response = Response::new(Body::from(format!("{{\"code\":13,\"message\":\"{}\"}}", refusal.reason())));
+        *response.status_mut() = refusal.status();
+        response
+    }));
+    let (status, headers, body) = ask(&app, to("/panic")).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(body, "{\"code\":13,\"message\":\"[internal] internal error; the log has the details under this request id\"}");
+    assert!(headers.contains_key("x-request-id"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_handler_is_answered_for() {
+    let app = app(Stack::new("test").time_limit(Duration::from_secs(3)));
+    let (status, _, body) = ask(&app, to("/slow")).await;
+    assert_eq!((status, body.as_str()), (StatusCode::GATEWAY_TIMEOUT, "[timed_out] no answer within 3 s; try again later\n"));
+}
+
+#[tokio::test]
+async fn a_body_is_bounded_whether_it_says_its_length_or_not() {
+    let app = app(Stack::new("test").body_limit(8));
+    assert_eq!(ask(&app, send("12345678".into())).await.2, "12345678");
+    let chunked = |text: &'static str| Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(text), Ok("5678")]));
+    assert_eq!(ask(&app, send(chunked("1234"))).await.2, "12345678");
+    let (status, _, body) = ask(&app, send(chunked("12345"))).await;
+    let text = "[body_too_large] the body is larger than 8 bytes, the most accepted here\n";
+    assert_eq!((status, body.as_str()), (StatusCode::PAYLOAD_TOO_LARGE, text));
+
+    let unread =
+        Body::from_stream(futures_util::stream::poll_fn(|_| -> std::task::Poll<Option<Result<Bytes, std::io::Error>>> {
+            panic!("a body that declares too much is not read")
+        }));
+    let mut request = send(unread);
+    request.headers_mut().insert("content-length", "9".parse().unwrap());
+    assert_eq!(ask(&app, request).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_refused() {
+    let broken = Body::from_stream(futures_util::stream::iter([Ok("12"), Err(std::io::Error::other("reset"))]));
+    let (status, _, body) = ask(&app(Stack::new("test")), send(broken)).await;
+    assert_eq!((status, body.as_str()), (StatusCode::BAD_REQUEST, "[body_cut_short] the body ended early\n"));
+}
+
+#[tokio::test]
+async fn a_large_body_passes_when_the_service_counts_for_itself() {
+    let app = app(Stack::new("test").streaming());
+    assert_eq!(ask(&app, send(Body::from(vec![b'x'; 3 << 20]))).await.2.len(), 3 << 20);
+}
+
+#[tokio::test]
+async fn an_id_is_kept_when_harmless_and_replaced_when_not() {
+    let app = app(Stack::new("test"));
+    let with = |id: &str| Request::get("/id").header("x-request-id", id).body(Body::empty()).unwrap();
+    let (_, headers, body) = ask(&app, with("abc-1.2_3")).await;
+    assert_eq!((headers["x-request-id"].to_str().unwrap(), body.as_str()), ("abc-1.2_3", "abc-1.2_3"));
+    for harmful in ["a b", "a\"b", &"x".repeat(65), ""] {
+        let (_, headers, body) = ask(&app, with(harmful)).await;
+        assert_eq!(headers["x-request-id"].to_str().unwrap(), body);
+        assert_eq!(body.len(), 32, "{body}");
+    }
+}
+
+#[test]
+fn answers_are_counted_under_our_names_and_upstreams() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let names =
+                MetricNames { requests: Some("up_requests_total"), latency: Some("up_latency"), request_size: Some("up_size") };
+            let app = app(Stack::new("test").count_as(names));
+            ask(&app, send("12".into())).await;
+            ask(&app, to("/refuse")).await;
+            ask(&app, Request::builder().method("INVENTED").uri("/nowhere").body(Body::empty()).unwrap()).await;
+        });
+    });
+    let text = handle.render();
+    for line in [
+        "http_requests_total{service=\"test\",code=\"200\",method=\"POST\"} 1",
+        "http_requests_total{service=\"test\",code=\"404\",method=\"other\"} 1",
+        "up_requests_total{code=\"200\",method=\"POST\"} 1",
+        "up_latency_count{code=\"200\",method=\"POST\"} 1",
+        "up_size_sum{method=\"POST\"} 2",
+        "refused_requests_total{service=\"test\",reason=\"not_here\"} 1",
+    ] {
+        assert!(text.contains(line), "{line} missing in:\n{text}");
+    }
+}

@@ -1,0 +1,199 @@
+//! The accept loop: HTTP/1.1 and HTTP/2 (also by prior knowledge, for gRPC), plain or TLS, bounded in every direction.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::listen::Listener;
+use crate::tls::Tls;
+
+/// What one service grants its peers.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Open connections; more wait unaccepted.
+    pub connections: usize,
+    /// For a TLS handshake.
+    pub handshake: Duration,
+    /// For a request's head, and how long an idle connection is kept.
+    pub head: Duration,
+    /// Concurrent requests on one HTTP/2 connection.
+    pub streams: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 8_192, handshake: Duration::from_secs(10), head: Duration::from_secs(30), streams: 256 }
+    }
+}
+
+/// A listener that is being served.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    accepting: CancellationToken,
+    connections: Arc<Connections>,
+}
+
+impl Serving {
+    /// Serves `router` on every socket of `listener`.
+    pub(crate) fn start(listener: Listener, router: Router, limits: Limits) -> Self {
+        let service = listener.service();
+        let accepting = CancellationToken::new();
+        let connections = Arc::new(Connections {
+            service,
+            router,
+            limits,
+            http: builder(&limits),
+            tls: listener.tls,
+            free: Arc::new(Semaphore::new(limits.connections)),
+            draining: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            cut_count: AtomicUsize::new(0),
+            tasks: TaskTracker::new(),
+        });
+        if let Some(tls) = &connections.tls {
+            tokio::spawn(tls.clone().watch(accepting.clone()));
+        }
+        for socket in listener.sockets {
+            connections.tasks.spawn(accept(socket, connections.clone(), accepting.clone()));
+        }
+        Self { accepting, connections }
+    }
+
+    /// Stops accepting, lets requests in flight finish until `deadline`, then cuts what is left.
+    ///
+    /// Returns how many connections were cut.
+    pub(crate) async fn drain(self, deadline: Instant) -> usize {
+        self.accepting.cancel();
+        self.connections.draining.cancel();
+        self.connections.tasks.close();
+        if timeout_at(deadline, self.connections.tasks.wait()).await.is_err() {
+            self.connections.cut.cancel();
+            self.connections.tasks.wait().await;
+        }
+        self.connections.cut_count.load(Ordering::Acquire)
+    }
+}
+
+/// What the connections of one service share.
+#[derive(Debug)]
+struct Connections {
+    service: &'static str,
+    router: Router,
+    limits: Limits,
+    http: Builder<TokioExecutor>,
+    tls: Option<Arc<Tls>>,
+    free: Arc<Semaphore>,
+    draining: CancellationToken,
+    cut: CancellationToken,
+    cut_count: AtomicUsize,
+    tasks: TaskTracker,
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    const STREAM_WINDOW: u32 = 1 << 20;
+    const CONNECTION_WINDOW: u32 = 4 << 20;
+    const HEAD_SIZE: u32 = 64 << 10;
+    const PING: Duration = Duration::from_secs(30);
+    const PONG: Duration = Duration::from_secs(20);
+    let mut http = Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(HEAD_SIZE)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG);
+    http
+}
+
+async fn accept(socket: TcpListener, connections: Arc<Connections>, accepting: CancellationToken) {
+    while let Some((stream, peer, permit)) = accepting.run_until_cancelled(next(&socket, &connections)).await {
+        connections.tasks.spawn(connections.clone().connection(stream, peer, permit));
+    }
+}
+
+/// The next connection, accepted only when a place is free. Errors of one peer are skipped; when the machine is out of file
+/// descriptors, connections wait in the kernel's queue until some are closed.
+async fn next(socket: &TcpListener, connections: &Connections) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let permit = connections.free.clone().acquire_owned().await.expect("the semaphore is never closed");
+    loop {
+        match socket.accept().await {
+            Ok((stream, peer)) => return (stream, peer, permit),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::warn!(service = connections.service, %error, "cannot accept a connection; trying again");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Connections {
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _permit: OwnedSemaphorePermit) {
+        // Answers are written whole; waiting to fill a segment only delays them. A peer that is gone shows later anyway.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else { return self.http(stream, peer).await };
+        let handshake = timeout(self.limits.handshake, tls.acceptor().accept(stream));
+        match self.draining.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(stream))) => self.http(stream, peer).await,
+            Some(Ok(Err(error))) => tracing::debug!(service = self.service, %peer, %error, "TLS handshake failed"),
+            Some(Err(_)) => tracing::debug!(service = self.service, %peer, "TLS handshake took too long"),
+            None => {}
+        }
+    }
+
+    async fn http(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: SocketAddr) {
+        let spoken = Arc::new(AtomicBool::new(false));
+        let first = spoken.clone();
+        let requests = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
+            first.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let answer = self.router.clone().oneshot(request.map(Body::new));
+            async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+        });
+        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), requests));
+        let mut silence = pin!(sleep(self.limits.head));
+        let (mut heard, mut draining) = (false, false);
+        loop {
+            tokio::select! {
+                // How a connection ended is the peer's affair.
+                _ = connection.as_mut() => return,
+                // The header timeout starts with the first byte; whoever never sends one is closed here.
+                () = &mut silence, if !heard => {
+                    heard = true;
+                    if !spoken.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+                () = self.draining.cancelled(), if !draining => {
+                    draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = self.cut.cancelled() => {
+                    self.cut_count.fetch_add(1, Ordering::AcqRel);
+                    return;
+                }
+            }
+        }
+    }
+}
