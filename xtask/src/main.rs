@@ -1,2 +1,63 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands: everything CI runs, and the pinned tools it runs it with.
+//!
+//! It depends on none of our crates, so that it builds when all else is broken.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks on its terminal")]
+
+mod ci;
+mod deps;
+mod layout;
+mod process;
+mod programs;
+mod readme;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands of Chancery.
+///
+/// Example: `cargo xtask ci` runs everything CI runs, `cargo xtask ci unit` one part of it.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run what CI runs, in its order; stop at the first part that fails
+    Ci(ci::Options),
+    /// Install the pinned clients and tools that are missing, and print where they are
+    Tools {
+        /// Also those that only `ci --all` uses
+        #[arg(long)]
+        all: bool,
+    },
+    /// Run the shell blocks of README.md in a scratch folder
+    Readme {
+        /// Also the blocks tagged `all`
+        #[arg(long)]
+        all: bool,
+    },
+    /// Check which crate depends on which, and that `cargo run` and the tests build one feature set
+    CheckDeps,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Ci(options) => ci::run(&options),
+        Command::Tools { all } => tools::command(all),
+        Command::Readme { all } => readme::command(all),
+        Command::CheckDeps => deps::command(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Clients and tools that are pinned: each is installed by its own package manager into
+//! `${XDG_CACHE_HOME:-$HOME/.cache}/chancery/tools/NAME-VERSION/`, so that a new version never meets an old one.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::layout;
+use crate::process::{self, Took};
+
+/// Names and versions, one pair per line; the integration tests read the same file.
+const VERSIONS: &str = include_str!("../tools/versions");
+
+const TOOLS: &[Tool] = &[
+    Tool { name: "cosign", tier: Tier::Ci, from: Source::Go { package: "github.com/sigstore/cosign/v3/cmd/cosign" } },
+    Tool { name: "cargo-deny", tier: Tier::Ci, from: Source::Cargo },
+];
+
+/// Programs of the distribution: what is run, and the Debian package that has it.
+const PACKAGES: &[(&str, &str)] = &[("cc", "gcc"), ("openssl", "openssl"), ("strace", "strace")];
+
+/// Which run uses a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tier {
+    /// Every run.
+    Ci,
+    /// `--all` only: heavy clients.
+    #[allow(dead_code, reason = "no client is heavy yet; the rows of the next ones use it")]
+    All,
+}
+
+/// A program that is built from its released source.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    name: &'static str,
+    tier: Tier,
+    from: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// By the module `xtask/tools/NAME/`, whose `go.sum` pins every dependency. A bare `go install PACKAGE@VERSION` would also ask
+    /// the proxy for the module's list of versions, which not every proxy serves.
+    Go { package: &'static str },
+    /// From crates.io, with the lock file it was released with.
+    Cargo,
+}
+
+impl Tool {
+    fn version(&self) -> &'static str {
+        let pair = VERSIONS.lines().find_map(|line| line.split_once(' ').filter(|(name, _)| *name == self.name));
+        pair.expect("xtask/tools/versions has a line per tool").1
+    }
+
+    fn key(&self) -> String {
+        format!("{}-{}", self.name, self.version())
+    }
+
+    fn folder(&self) -> Result<PathBuf> {
+        Ok(layout::cache()?.join("tools").join(self.key()))
+    }
+
+    fn is_installed(&self) -> Result<bool> {
+        Ok(self.folder()?.join("bin").join(self.name).exists())
+    }
+
+    /// Builds into a folder of its own and renames it at the end: what lies under the tool's name is whole.
+    fn install(&self) -> Result<()> {
+        let folder = self.folder()?;
+        let tools = folder.parent().expect("the folder was joined to one");
+        let making = tools.join(format!(".{}-{}", self.key(), std::process::id()));
+        fs::create_dir_all(making.join("bin")).with_context(|| format!("cannot create {}", making.display()))?;
+        let log = tools.join(format!("{}.log", self.key()));
+        let written = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+        let mut command = self.command(&making)?;
+        command.stdin(Stdio::null()).stdout(written.try_clone()?).stderr(written);
+        let installed = process::run(&mut command).with_context(|| {
+            format!(
+                "cannot install {} {}; the last lines of {} are\n{}",
+                self.name,
+                self.version(),
+                log.display(),
+                last_lines(&log, 15)
+            )
+        });
+        if installed.is_ok() && fs::rename(&making, &folder).is_err() && !self.is_installed()? {
+            bail!("cannot rename {} to {}; remove both and try again", making.display(), folder.display());
+        }
+        // Left over only where this failed, or where another run was faster.
+        let _ = fs::remove_dir_all(&making);
+        installed
+    }
+
+    fn command(&self, into: &std::path::Path) -> Result<Command> {
+        match self.from {
+            Source::Go { package } => {
+                let mut go = Command::new("go");
+                go.current_dir(layout::repository().join("xtask/tools").join(self.name));
+                // The linker is told the version because a program built by a wrapper module does not know its own.
+                let flags = format!("-s -w -X sigs.k8s.io/release-utils/version.gitVersion=v{}", self.version());
+                go.args(["build", "-mod=readonly", "-trimpath", "-ldflags", &flags, "-o"])
+                    .arg(into.join("bin").join(self.name))
+                    .arg(package);
+                go.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-buildvcs=false");
+                Ok(go)
+            }
+            Source::Cargo => {
+                let mut cargo = cargo();
+                // Not in the repository, whose settings are not meant for it, and not into its target folder, whose lock would make
+                // the two builds wait for each other.
+                cargo.current_dir(layout::cache()?).env_remove("CARGO_TARGET_DIR");
+                cargo.args(["install", "--locked", "--version", self.version(), "--root"]).arg(into).arg(self.name);
+                // It runs for a second: what counts is how quickly it builds.
+                cargo.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+                cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+                Ok(cargo)
+            }
+        }
+    }
+}
+
+/// `cargo xtask tools`.
+pub(crate) fn command(all: bool) -> Result<()> {
+    packages()?;
+    Installing::begin(all)?.finish()?;
+    for tool in of_tier(all) {
+        println!("{:<12} {:<8} {}", tool.name, tool.version(), tool.folder()?.join("bin").join(tool.name).display());
+    }
+    Ok(())
+}
+
+/// The folders with the pinned programs, to be put in front of `PATH`.
+pub(crate) fn folders(all: bool) -> Result<Vec<PathBuf>> {
+    of_tier(all).map(|tool| Ok(tool.folder()?.join("bin"))).collect()
+}
+
+/// The cargo that runs us.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Checks that the distribution's programs are there. Where `CI` is `true` it installs those that are not, elsewhere it says how.
+///
+/// # Errors
+/// One is missing, or cannot be installed.
+pub(crate) fn packages() -> Result<()> {
+    let missing = || PACKAGES.iter().filter(|(program, _)| !on_path(program)).map(|(_, package)| *package).collect::<Vec<_>>();
+    let wanted = missing();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let line = format!("apt-get install -y --no-install-recommends {}", wanted.join(" "));
+    if std::env::var_os("CI").is_none_or(|ci| ci != "true") {
+        bail!("missing from the system: {}; install with: sudo {line}", wanted.join(", "));
+    }
+    eprintln!("installing from the distribution: {}", wanted.join(" "));
+    // The sudo of machines where CI is not root already.
+    let script = format!(
+        "set -e; if [ \"$(id -u)\" = 0 ]; then as=; else as='sudo -n'; fi; export DEBIAN_FRONTEND=noninteractive\n$as apt-get update -qq; $as {line} -qq"
+    );
+    process::run(Command::new("sh").args(["-c", &script]))?;
+    let still = missing();
+    if still.is_empty() { Ok(()) } else { bail!("still missing after installing: {}", still.join(", ")) }
+}
+
+/// Tools being installed in the background, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Installing(Option<JoinHandle<Result<Vec<String>>>>);
+
+impl Installing {
+    /// Begins with what is missing; returns at once.
+    pub(crate) fn begin(all: bool) -> Result<Self> {
+        let mut missing = Vec::new();
+        for tool in of_tier(all) {
+            if !tool.is_installed()? {
+                eprintln!("installing {} {} into {}", tool.name, tool.version(), tool.folder()?.display());
+                missing.push(tool);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(Self(None));
+        }
+        Ok(Self(Some(std::thread::spawn(move || {
+            let install = |tool: &Tool| {
+                let begun = Instant::now();
+                tool.install()?;
+                Ok(format!("{} {} in {}", tool.name, tool.version(), Took(begun.elapsed())))
+            };
+            missing.into_iter().map(install).collect()
+        }))))
+    }
+
+    /// Waits for the last of them; says what was installed, and how long this took.
+    ///
+    /// # Errors
+    /// What could not be installed, with the end of its log.
+    pub(crate) fn finish(&mut self) -> Result<Vec<String>> {
+        let Some(thread) = self.0.take() else { return Ok(Vec::new()) };
+        let begun = Instant::now();
+        while !thread.is_finished() {
+            std::thread::sleep(Duration::from_millis(100));
+            if begun.elapsed().as_secs() % 60 == 59 {
+                eprintln!("still installing tools, after {}", Took(begun.elapsed()));
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+        thread.join().expect("installing a tool does not panic")
+    }
+}
+
+fn of_tier(all: bool) -> impl Iterator<Item = &'static Tool> {
+    TOOLS.iter().filter(move |tool| all || tool.tier == Tier::Ci)
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn last_lines(log: &std::path::Path, count: usize) -> String {
+    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tool_has_a_version_and_every_version_a_tool() {
+        for tool in TOOLS {
+            assert!(tool.key().contains('-'), "{}", tool.key());
+        }
+        assert_eq!(VERSIONS.lines().count(), TOOLS.len());
+    }
+
+    #[test]
+    fn wrapper_modules_require_the_pinned_version() {
+        for tool in TOOLS {
+            let Source::Go { package } = tool.from else { continue };
+            let module = layout::repository().join("xtask/tools").join(tool.name).join("go.mod");
+            let text = fs::read_to_string(&module).unwrap();
+            let line = text.lines().find_map(|line| line.strip_prefix("require ")).expect("one require line of its own");
+            let (name, version) = line.split_once(' ').unwrap();
+            assert!(package.starts_with(name), "{package} is not in {name}");
+            assert_eq!(version, format!("v{}", tool.version()), "{}", module.display());
+        }
+    }
+}
