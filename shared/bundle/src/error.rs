@@ -29,7 +29,7 @@ impl fmt::Display for Document {
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
     /// Not JSON of this shape: a member is missing, unknown or of the wrong form.
-    #[error("[{}] this is not a {document} that every client can read", self.code())]
+    #[error("this is not a {document} that every client can read")]
     Shape {
         /// What it was read as.
         document: Document,
@@ -38,7 +38,7 @@ pub enum DocumentError {
         source: serde_json::Error,
     },
     /// Well-formed, but some client would refuse or misread it.
-    #[error("[{}] the {document} must not be published: {at} {rule}", self.code())]
+    #[error("the {document} must not be published: {at} {rule}")]
     Unpublishable {
         /// Which document.
         document: Document,

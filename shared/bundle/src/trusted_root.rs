@@ -1,6 +1,8 @@
 //! `dev.sigstore.trustroot.v1.TrustedRoot`: the keys and certificates a client believes.
 
 mod check;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,5 @@
 //! The rules of ct-tsa-tuf §3.4 and clients §4.1, each because a released client refuses or misreads its violation.
 
-use aws_lc_rs::digest;
-
 use super::{CertificateAuthority, TransparencyLog, TrustedRoot, ValidFor};
 use crate::algorithm::{HashAlgorithm, KeyDetails};
 use crate::error::{Document, DocumentError, Rule};
@@ -55,19 +53,17 @@ fn check_logs(list: &str, logs: &[TransparencyLog], face: LogFace) -> Result<(),
 /// v1 and CT logs are looked up by SHA-256(SPKI), v2 logs by their note key hash, which for ECDSA is the same.
 fn check_log_id(log: &TransparencyLog, face: LogFace, at: impl FnOnce() -> String) -> Result<(), DocumentError> {
     let spki = &log.public_key.raw_bytes;
-    let by_key = sha256(&[spki]);
-    let found: &[u8] = &log.log_id.key_id;
-    let origin = crate::url::host(&log.base_url).unwrap_or_default();
-    let accepted = found == by_key
-        || (face == LogFace::Entries && note_key_id(origin, log.public_key.key_details, spki).is_some_and(|id| found == id));
-    ensure(accepted, at, Rule::LogId { found: hex::encode(found), expected: hex::encode(by_key) })
-}
-
-fn note_key_id(origin: &str, details: KeyDetails, spki: &[u8]) -> Option<[u8; 32]> {
-    match details {
-        KeyDetails::PkixEd25519 => spki.last_chunk::<32>().map(|key| sha256(&[origin.as_bytes(), b"\n\x01", key])),
+    let by_key = note::ecdsa_key_id(spki);
+    let by_note = match log.public_key.key_details {
+        KeyDetails::PkixEd25519 if face == LogFace::Entries => {
+            let origin = crate::url::host(&log.base_url).unwrap_or_default();
+            spki.last_chunk().map(|key| note::ed25519_key_id(origin, key))
+        }
         _ => None,
-    }
+    };
+    let found: &[u8] = &log.log_id.key_id;
+    let accepted = found == by_key.as_bytes() || by_note.is_some_and(|id| found == id.as_bytes());
+    ensure(accepted, at, Rule::LogId { found: hex::encode(found), expected: hex::encode(by_key.as_bytes()) })
 }
 
 fn check_distinct_ids(root: &TrustedRoot) -> Result<(), DocumentError> {
@@ -112,12 +108,4 @@ fn check_valid_for(valid_for: ValidFor, at: impl FnOnce() -> String) -> Result<(
 
 fn ensure(holds: bool, at: impl FnOnce() -> String, rule: Rule) -> Result<(), DocumentError> {
     if holds { Ok(()) } else { Err(DocumentError::Unpublishable { document: Document::TrustedRoot, at: at(), rule }) }
-}
-
-fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    for part in parts {
-        context.update(part);
-    }
-    context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
