@@ -1,15 +1,21 @@
 //! X.509: public keys, CSRs, byte-exact certificates, poison and SCT extensions. Pure.
+//!
+//! Bytes are parsed once, at the boundary, into values that hold only what passed: a [`PublicKey`] is one that can be used, a
+//! [`Certificate`] keeps the bytes it came in. Nothing here reads a clock, a file or a random source.
 
-/// A public key: validated SubjectPublicKeyInfo, ready to verify.
-#[derive(Debug, Clone)]
-pub struct PublicKey {
-    spki: Vec<u8>,
-}
+pub mod certificate;
+pub mod key;
+pub mod oid;
 
-impl PublicKey {
-    /// The SubjectPublicKeyInfo, DER, byte for byte as it was parsed.
-    #[must_use]
-    pub fn spki_der(&self) -> &[u8] {
-        &self.spki
-    }
-}
+mod algorithm;
+mod hash;
+mod pem_text;
+mod san;
+
+pub use algorithm::{SignatureAlgorithm, UnknownSignatureAlgorithm};
+pub use certificate::{Certificate, CertificateError};
+pub use const_oid::ObjectIdentifier;
+pub use hash::HashAlgorithm;
+pub use key::{BadSignature, KeyError, KeyFault, KeyKind, PublicKey};
+pub use pem_text::PemError;
+pub use san::{SanError, SubjectAltName};
