@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use der::asn1::ObjectIdentifier;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::encode::{OBJECT_IDENTIFIER, tlv};
 
@@ -46,6 +47,18 @@ impl fmt::Display for PolicyId {
 impl fmt::Debug for PolicyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PolicyId({})", self.0)
+    }
+}
+
+impl Serialize for PolicyId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PolicyId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
