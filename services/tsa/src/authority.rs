@@ -24,7 +24,7 @@ pub enum Form {
 
 /// What a timestamp authority holds.
 #[derive(Debug)]
-pub struct Authority {
+pub(crate) struct Authority {
     pub(crate) chain: CertificateChain,
     template: TokenTemplate,
     signer: Arc<dyn Signer>,

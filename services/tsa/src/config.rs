@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn the_least_that_must_be_said() {
-        let json = r#"{"public_url":"https://tsa.example","http":{"listen":["127.0.0.1:3004"]},"key":"k","certificate_chain":"c"}"#;
+        let json =
+            r#"{"public_url":"https://tsa.example","http":{"listen":["127.0.0.1:3004"]},"key":"k","certificate_chain":"c"}"#;
         let config: Config = serde_json::from_str(json).unwrap();
         assert_eq!(config.default_policy_oid.to_string(), "1.3.6.1.4.1.57264.2");
         assert_eq!(config.max_request_body_size, 1_048_576);

@@ -66,17 +66,13 @@ pub(crate) struct Answer {
 impl TimestampError {
     pub(crate) fn answer(&self) -> Answer {
         let (status, failure, code) = match self {
-            Self::ContentType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, FailureInfo::BadDataFormat, "timestamp_content_type")
-            }
+            Self::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, FailureInfo::BadDataFormat, "timestamp_content_type"),
             Self::Body { .. } => (StatusCode::BAD_REQUEST, FailureInfo::BadDataFormat, "timestamp_body"),
             Self::Request(error) => (StatusCode::BAD_REQUEST, error.failure(), error.code()),
             Self::Policy(_) => (StatusCode::BAD_REQUEST, FailureInfo::UnacceptedPolicy, "timestamp_policy"),
             Self::Extension => (StatusCode::BAD_REQUEST, FailureInfo::UnacceptedExtension, "timestamp_extension"),
             Self::Clock(_) => (StatusCode::SERVICE_UNAVAILABLE, FailureInfo::TimeNotAvailable, "clock_stepped"),
-            Self::TimeOutOfRange(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, FailureInfo::TimeNotAvailable, "clock_out_of_range")
-            }
+            Self::TimeOutOfRange(_) => (StatusCode::SERVICE_UNAVAILABLE, FailureInfo::TimeNotAvailable, "clock_out_of_range"),
             Self::ChainNotValid { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, FailureInfo::SystemFailure, "tsa_chain_not_valid_now")
             }

@@ -17,7 +17,6 @@ pub(crate) const PING: &str = "/ping";
 
 impl Tsa {
     /// Everything this service answers, with its layers.
-    #[must_use]
     pub fn router(&self) -> Router {
         let router = Router::new()
             .route(TIMESTAMP, post(timestamp))

@@ -13,7 +13,7 @@ mod http;
 mod metrics;
 mod start;
 
-pub use authority::{Authority, Form, Tsa};
+pub use authority::{Form, Tsa};
 pub use chain::{CertificateChain, ChainError, Rules};
 pub use config::Config;
 pub use error::TimestampError;

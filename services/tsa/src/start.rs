@@ -16,10 +16,9 @@ use crate::{CertificateChain, ChainError, Config, Rules, Tsa, metrics};
 /// [`StartError`]: a file that cannot be read, or a chain whose tokens verifiers would refuse.
 pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Tsa, StartError> {
     let key = FileKey::load(&config.key).map_err(StartError::Key)?;
-    let pem = tokio::fs::read_to_string(&config.certificate_chain).await.map_err(|source| StartError::ChainUnreadable {
-        path: config.certificate_chain.as_path().to_owned(),
-        source,
-    })?;
+    let pem = tokio::fs::read_to_string(&config.certificate_chain)
+        .await
+        .map_err(|source| StartError::ChainUnreadable { path: config.certificate_chain.as_path().to_owned(), source })?;
     let rules = Rules { now: clock.now(), enforce_intermediate_eku: config.enforce_intermediate_eku };
     let chain = CertificateChain::check(&pem, key.public_key(), &rules)
         .map_err(|source| StartError::Chain { path: config.certificate_chain.as_path().to_owned(), source })?;
@@ -54,7 +53,7 @@ impl ReadyCheck for CanIssue {
 pub enum StartError {
     /// The key's file.
     #[error("the timestamp authority's key cannot be used")]
-    Key(#[source] keys::KeyError),
+    Key(#[source] keys::KeyFileError),
     /// The chain's file.
     #[error("cannot read the timestamp authority's certificate chain {}", path.display())]
     ChainUnreadable {
@@ -84,7 +83,9 @@ impl Explain for StartError {
 
     fn advice(&self) -> Option<String> {
         Some(match self {
-            Self::Key(_) | Self::ChainUnreadable { .. } => "Restore the file from the backup; a new key would break the trust root.".into(),
+            Self::Key(_) | Self::ChainUnreadable { .. } => {
+                "Restore the file from the backup; a new key would break the trust root.".into()
+            }
             Self::Chain { source, .. } => source.advice().into(),
         })
     }

@@ -1,12 +1,10 @@
 //! Chains that verifiers would refuse do not start.
 
-mod common;
-
 use std::sync::Arc;
 
+use crate::common::{Chain, Pems, TIME_STAMPING, configure};
 use chassis::Explain as _;
 use clock::SystemClock;
-use common::{Chain, Pems, TIME_STAMPING, configure};
 use tsa::StartError;
 
 async fn refused(pems: &Pems) -> StartError {
@@ -48,7 +46,7 @@ async fn leaves_that_verifiers_refuse() {
 #[tokio::test]
 async fn leaves_that_verifiers_accept() {
     for (basic_constraints, key_usage) in [(None, None), (None, Some(vec![3, 2, 6, 0xc0])), (Some(vec![0x30, 0]), None)] {
-        common::authority(&Chain { basic_constraints, key_usage, ..Chain::default() }.build()).await;
+        crate::common::authority(&Chain { basic_constraints, key_usage, ..Chain::default() }.build()).await;
     }
 }
 
@@ -66,7 +64,10 @@ async fn chains_out_of_order_or_incomplete() {
     expect("intermediate first", &with(&[1, 2]), "tsa_leaf_is_ca", "intermediate 0").await;
     expect("nothing", &with(&[]), "tsa_chain_malformed", "PEM").await;
     let other = Chain { intermediates: 1, ..Chain::default() }.build();
-    let mixed = Pems { certificates: vec![good.certificates[0].clone(), other.certificates[1].clone(), other.certificates[2].clone()], key: good.key.clone() };
+    let mixed = Pems {
+        certificates: vec![good.certificates[0].clone(), other.certificates[1].clone(), other.certificates[2].clone()],
+        key: good.key.clone(),
+    };
     expect("same names, other keys", &mixed, "tsa_chain_signature", "not signed").await;
 }
 
@@ -74,7 +75,7 @@ async fn chains_out_of_order_or_incomplete() {
 async fn intermediates_without_the_purpose() {
     let pems = Chain { intermediates: 1, intermediate_purpose: false, ..Chain::default() }.build();
     expect("no EKU", &pems, "tsa_issuer_purpose", "intermediate 0").await;
-    common::authority_at(&pems, Arc::new(SystemClock), |config| config.enforce_intermediate_eku = false).await;
+    crate::common::authority_at(&pems, Arc::new(SystemClock), |config| config.enforce_intermediate_eku = false).await;
 }
 
 #[tokio::test]

@@ -1,14 +1,12 @@
 //! A throwaway certificate chain, good unless a test spoils it, and an authority over it.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use std::path::Path;
 use std::sync::Arc;
 
+use ::http::{Request, StatusCode, header};
 use axum::body::Body;
 use chassis::config::{FilePath, ListenConfig};
 use clock::{Clock, SystemClock};
-use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -18,21 +16,21 @@ use tower::ServiceExt as _;
 use tsa::{Config, Tsa};
 
 /// What a test may spoil. Lists of extensions are DER contents of `extnValue`.
-pub struct Chain {
-    pub algorithm: &'static rcgen::SignatureAlgorithm,
+pub(crate) struct Chain {
+    pub(crate) algorithm: &'static rcgen::SignatureAlgorithm,
     /// Intermediates between leaf and root.
-    pub intermediates: usize,
+    pub(crate) intermediates: usize,
     /// Whether intermediates name timeStamping.
-    pub intermediate_purpose: bool,
-    pub leaf_name: String,
+    pub(crate) intermediate_purpose: bool,
+    pub(crate) leaf_name: String,
     /// basicConstraints, keyUsage, extendedKeyUsage with its criticality.
-    pub basic_constraints: Option<Vec<u8>>,
-    pub key_usage: Option<Vec<u8>>,
-    pub purposes: Option<(Vec<u8>, bool)>,
-    pub leaf_days: (i64, i64),
+    pub(crate) basic_constraints: Option<Vec<u8>>,
+    pub(crate) key_usage: Option<Vec<u8>>,
+    pub(crate) purposes: Option<(Vec<u8>, bool)>,
+    pub(crate) leaf_days: (i64, i64),
 }
 
-pub const TIME_STAMPING: [u8; 12] = [0x30, 10, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 8];
+pub(crate) const TIME_STAMPING: [u8; 12] = [0x30, 10, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 8];
 
 impl Default for Chain {
     fn default() -> Self {
@@ -50,23 +48,23 @@ impl Default for Chain {
 }
 
 /// PEM texts of a chain, leaf first, and the leaf's key.
-pub struct Pems {
-    pub certificates: Vec<String>,
-    pub key: String,
+pub(crate) struct Pems {
+    pub(crate) certificates: Vec<String>,
+    pub(crate) key: String,
 }
 
 impl Pems {
-    pub fn chain(&self) -> String {
+    pub(crate) fn chain(&self) -> String {
         self.certificates.concat()
     }
 
-    pub fn root(&self) -> &str {
+    pub(crate) fn root(&self) -> &str {
         self.certificates.last().unwrap()
     }
 }
 
 impl Chain {
-    pub fn build(&self) -> Pems {
+    pub(crate) fn build(&self) -> Pems {
         let key = || KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         let mut issuer_key = key();
         let mut issuer = ca("root");
@@ -123,7 +121,7 @@ fn ca(name: &str) -> CertificateParams {
 }
 
 /// Files of a chain as `init` leaves them, and their configuration.
-pub fn configure(folder: &Path, pems: &Pems) -> Config {
+pub(crate) fn configure(folder: &Path, pems: &Pems) -> Config {
     std::fs::write(folder.join("tsa.pem"), &pems.key).unwrap();
     std::fs::write(folder.join("chain.pem"), pems.chain()).unwrap();
     let json = serde_json::json!({
@@ -135,11 +133,11 @@ pub fn configure(folder: &Path, pems: &Pems) -> Config {
     serde_json::from_value(json).unwrap()
 }
 
-pub async fn authority(pems: &Pems) -> Tsa {
+pub(crate) async fn authority(pems: &Pems) -> Tsa {
     authority_at(pems, Arc::new(SystemClock), |_| {}).await
 }
 
-pub async fn authority_at(pems: &Pems, clock: Arc<dyn Clock>, change: impl FnOnce(&mut Config)) -> Tsa {
+pub(crate) async fn authority_at(pems: &Pems, clock: Arc<dyn Clock>, change: impl FnOnce(&mut Config)) -> Tsa {
     let folder = tempfile::tempdir().unwrap();
     let mut config = configure(folder.path(), pems);
     change(&mut config);
@@ -147,23 +145,23 @@ pub async fn authority_at(pems: &Pems, clock: Arc<dyn Clock>, change: impl FnOnc
 }
 
 /// A response, read whole.
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: http::HeaderMap,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: ::http::HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn header(&self, name: header::HeaderName) -> &str {
+    pub(crate) fn header(&self, name: header::HeaderName) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
     /// The token of a response that must be granted.
-    pub fn token(&self) -> tsp::Token {
+    pub(crate) fn token(&self) -> tsp::Token {
         assert_eq!(self.status, StatusCode::OK, "{}", String::from_utf8_lossy(&self.body));
         match tsp::Response::from_der(&self.body).unwrap() {
             tsp::Response::Granted(token) => token,
@@ -172,7 +170,7 @@ impl Answer {
     }
 
     /// The refusal of a response to a timestamp-query.
-    pub fn refused(&self) -> tsp::Refused {
+    pub(crate) fn refused(&self) -> tsp::Refused {
         assert_eq!(self.header(header::CONTENT_TYPE), "application/timestamp-reply");
         match tsp::Response::from_der(&self.body).unwrap() {
             tsp::Response::Refused(refused) => refused,
@@ -181,17 +179,17 @@ impl Answer {
     }
 }
 
-pub async fn send(tsa: &Tsa, request: Request<Body>) -> Answer {
+pub(crate) async fn send(tsa: &Tsa, request: Request<Body>) -> Answer {
     let response = tsa.router().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     Answer { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes().to_vec() }
 }
 
-pub async fn post(tsa: &Tsa, content_type: &str, body: impl Into<Body>) -> Answer {
+pub(crate) async fn post(tsa: &Tsa, content_type: &str, body: impl Into<Body>) -> Answer {
     let request = Request::post("/api/v1/timestamp").header(header::CONTENT_TYPE, content_type).body(body.into()).unwrap();
     send(tsa, request).await
 }
 
-pub async fn query(tsa: &Tsa, body: impl Into<Body>) -> Answer {
+pub(crate) async fn query(tsa: &Tsa, body: impl Into<Body>) -> Answer {
     post(tsa, "application/timestamp-query", body).await
 }

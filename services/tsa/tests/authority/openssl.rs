@@ -1,11 +1,9 @@
 //! OpenSSL asks, we answer, OpenSSL verifies.
 
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 
-use common::{Chain, Pems, authority_at, query};
+use crate::common::{Chain, Pems, authority_at, query};
 use tempfile::TempDir;
 
 /// Runs openssl in `folder`; its output when it fails.
@@ -93,13 +91,35 @@ async fn rsa_keys_sign_too() {
     let folder = folder(&pems);
     let folder = folder.path();
     // rcgen makes no RSA keys; openssl makes key and certificate as an operator would.
-    std::fs::write(folder.join("ext"), "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=critical,timeStamping\n").unwrap();
+    std::fs::write(
+        folder.join("ext"),
+        "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=critical,timeStamping\n",
+    )
+    .unwrap();
     let steps: [&[&str]; 4] = [
-        &["req", "-x509", "-newkey", "rsa:2048", "-noenc", "-keyout", "ca.key", "-out", "root.pem", "-days", "9", "-subj", "/O=Example/CN=root",
-          "-addext", "keyUsage=critical,keyCertSign"],
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-noenc",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "root.pem",
+            "-days",
+            "9",
+            "-subj",
+            "/O=Example/CN=root",
+            "-addext",
+            "keyUsage=critical,keyCertSign",
+        ],
         &["genpkey", "-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "tsa.key"],
         &["req", "-new", "-key", "tsa.key", "-subj", "/O=Example/CN=tsa", "-out", "csr"],
-        &["x509", "-req", "-in", "csr", "-CA", "root.pem", "-CAkey", "ca.key", "-days", "8", "-extfile", "ext", "-out", "leaf.pem"],
+        &[
+            "x509", "-req", "-in", "csr", "-CA", "root.pem", "-CAkey", "ca.key", "-days", "8", "-extfile", "ext", "-out",
+            "leaf.pem",
+        ],
     ];
     for step in steps {
         openssl(folder, step).unwrap();

@@ -1,17 +1,15 @@
 //! The HTTP contract: statuses, bodies, headers.
 
-mod common;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::common::{Chain, authority, authority_at, post, query, send};
+use ::http::{Method, Request, StatusCode, header};
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clock::{Clock as _, ManualClock};
-use common::{Chain, authority, authority_at, post, query, send};
 use futures_util::future::join_all;
-use http::{Method, Request, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use keys::{FileKey, SignError, Signer};
 use serde_json::json;
@@ -43,7 +41,9 @@ async fn what_sigstore_go_sends() {
 #[tokio::test]
 async fn what_sigstore_js_sends() {
     let tsa = authority(&Chain::default().build()).await;
-    for (name, algorithm) in [("sha256", HashAlgorithm::Sha256), ("SHA384", HashAlgorithm::Sha384), ("Sha512", HashAlgorithm::Sha512)] {
+    for (name, algorithm) in
+        [("sha256", HashAlgorithm::Sha256), ("SHA384", HashAlgorithm::Sha384), ("Sha512", HashAlgorithm::Sha512)]
+    {
         let imprint = algorithm.digest(b"artifact");
         let body = json!({ "artifactHash": STANDARD.encode(imprint.digest()), "hashAlgorithm": name });
         for content_type in ["application/json", "Application/JSON; charset=utf-8"] {
@@ -52,7 +52,7 @@ async fn what_sigstore_js_sends() {
             assert_eq!(answer.header(header::CONTENT_TYPE), "application/timestamp-reply");
         }
     }
-    let padded = format!("{:<1025}", json!({ "artifactHash": "", "hashAlgorithm": "sha256" }));
+    let padded = format!("{:<1025}", json!({ "artifactHash": "", "hashAlgorithm": "sha256" }).to_string());
     let answer = post(&tsa, "application/json", padded).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert_eq!(answer.json()["code"], 400);
@@ -235,7 +235,7 @@ impl Signer for Broken {
 async fn a_key_that_fails() {
     let pems = Chain::default().build();
     let folder = tempfile::tempdir().unwrap();
-    let config = common::configure(folder.path(), &pems);
+    let config = crate::common::configure(folder.path(), &pems);
     let key = Broken(FileKey::from_pem(&pems.key).unwrap());
     let clock = manual();
     let rules = Rules { now: clock.now(), enforce_intermediate_eku: true };
