@@ -1,1 +1,26 @@
-//! Test doubles and fixtures. A dev-dependency only.
+//! Doubles and fixtures for tests: a throwaway PKI, an identity provider, the built binary as a process, and released clients.
+//!
+//! A dev-dependency only: what goes wrong here panics with the reason, because a test is the only caller.
+//!
+//! - [`TestCa`] signs server certificates for loopback names.
+//! - [`TokenKey`] and [`FakeIssuer`] mint and vouch for identity tokens.
+//! - [`Chancery`] is the binary under test; [`Client`] runs a released client against it, in an environment of its own, and fails
+//!   the test when the client tries to reach any other machine.
+
+mod chancery;
+mod client;
+mod environment;
+mod issuer;
+mod outside;
+mod pki;
+mod token;
+mod wait;
+
+pub use chancery::{Chancery, Ended, Launch};
+pub use client::{Client, Ran, on_path, pinned};
+pub use environment::Environment;
+pub use issuer::FakeIssuer;
+pub use outside::Outside;
+pub use pki::{ServerCertificate, TestCa};
+pub use token::TokenKey;
+pub use wait::{http, wait_until};
