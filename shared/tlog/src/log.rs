@@ -1,0 +1,244 @@
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use clock::Clock;
+use merkle::{Hash, Tile};
+use note::Checkpoint;
+use tokio_util::task::TaskTracker;
+
+use crate::metric::Metrics;
+use crate::queue::{Queue, Recorded};
+use crate::reader::Reader;
+use crate::recover::{self, Recovered};
+use crate::sequencer::Sequencer;
+use crate::{AppendError, Appended, OpenError, ReadError, SignedTreeHead, Store, StoreError, Stored, Submission, TreeHeadSigner};
+
+/// How much a log takes at a time.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Entries in one batch.
+    pub batch_entries: usize,
+    /// Bytes of leaves in one batch.
+    pub batch_bytes: usize,
+    /// Callers that wait; more are refused as overloaded.
+    pub queue_entries: usize,
+    /// Bytes of leaves that wait; more are refused as overloaded.
+    pub queue_bytes: usize,
+    /// Bytes in one leaf, `data` and `extra` together; larger ones are refused for good.
+    pub entry_bytes: usize,
+    /// Full leaf tiles kept in memory, 16 KiB each.
+    pub leaf_tiles: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batch_entries: 1_024,
+            batch_bytes: 8 << 20,
+            queue_entries: 8_192,
+            queue_bytes: 32 << 20,
+            entry_bytes: 256 << 10,
+            leaf_tiles: 512,
+        }
+    }
+}
+
+/// A log that is open for appends and reads: a handle, cheap to clone.
+///
+/// When the last handle is dropped, what waits is still written; [`Log::close`] waits for that.
+#[derive(Clone)]
+pub struct Log {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Arc<dyn Store>,
+    signer: Arc<dyn TreeHeadSigner>,
+    queue: Arc<Queue>,
+    reader: Arc<Reader>,
+    tasks: TaskTracker,
+}
+
+impl Log {
+    /// Makes a new, empty log with a signed head of size 0, and opens it.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`] when there is one already, and what the signer or the store fail with.
+    pub async fn create(
+        store: Arc<dyn Store>,
+        signer: Arc<dyn TreeHeadSigner>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        recover::create(store.as_ref(), signer.as_ref(), clock.as_ref()).await?;
+        Self::open(store, signer, clock, None).await
+    }
+
+    /// Opens a log that was created before, after checking that key, origin, state, head, tiles and entries agree.
+    ///
+    /// `published` is a head that is known from elsewhere to have been published, if there is one: the log must reach it.
+    ///
+    /// # Errors
+    /// [`OpenError`], one variant for each thing that does not agree.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        signer: Arc<dyn TreeHeadSigner>,
+        clock: Arc<dyn Clock>,
+        published: Option<Checkpoint>,
+    ) -> Result<Self, OpenError> {
+        Self::open_with(store, signer, clock, published, Limits::default()).await
+    }
+
+    /// As [`Log::open`], with limits other than the usual ones.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub async fn open_with(
+        store: Arc<dyn Store>,
+        signer: Arc<dyn TreeHeadSigner>,
+        clock: Arc<dyn Clock>,
+        published: Option<Checkpoint>,
+        limits: Limits,
+    ) -> Result<Self, OpenError> {
+        let Recovered { state, tree } = recover::open(store.as_ref(), signer.as_ref()).await?;
+        let reader = Arc::new(Reader::new(Arc::clone(&store), tree, state.signed_head(), &limits));
+        if let Some(published) = published {
+            recover::check_published(store.as_ref(), &reader, &state, &published).await?;
+        }
+        let metrics = Metrics::new(signer.origin());
+        let queue = Arc::new(Queue::new(limits, metrics.clone()));
+        let sequencer = Sequencer {
+            store: Arc::clone(&store),
+            signer: Arc::clone(&signer),
+            clock,
+            queue: Arc::clone(&queue),
+            reader: Arc::clone(&reader),
+            believed: state,
+            metrics,
+        };
+        let tasks = TaskTracker::new();
+        tasks.spawn(sequencer.run());
+        Ok(Self { shared: Arc::new(Shared { store, signer, queue, reader, tasks }) })
+    }
+
+    /// Logs an entry, or finds the one it duplicates. The answer is durable and comes with its proof.
+    ///
+    /// When the future is dropped before it is done, the entry may be logged all the same.
+    ///
+    /// # Errors
+    /// [`AppendError`]; sending the entry again is always safe.
+    pub async fn append(&self, submission: Arc<dyn Submission>) -> Result<Appended, AppendError> {
+        let answer = self.shared.queue.push(submission)?;
+        let Recorded { index, time, duplicate, leaf, head } = answer.await.map_err(|_| AppendError::Closed)??;
+        let proof = self.shared.reader.inclusion_proof(index, head.size).await.map_err(unproved)?;
+        Ok(Appended { index, time, duplicate, leaf: Arc::unwrap_or_clone(leaf), proof, head })
+    }
+
+    /// Signs a new head, with the present time, whether or not there are new entries: for logs that promise how old a head can be.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub async fn refresh(&self) -> Result<Arc<SignedTreeHead>, AppendError> {
+        self.shared.queue.refresh()?.await.map_err(|_| AppendError::Closed)?
+    }
+
+    /// Closes the log for ever: from here on every append is refused as frozen. Reads go on.
+    ///
+    /// # Errors
+    /// When the store fails; then try again until it does not.
+    pub async fn freeze(&self) -> Result<(), StoreError> {
+        let mut transaction = self.shared.store.begin().await?;
+        let mut state = transaction.state().clone();
+        state.frozen = true;
+        transaction.update(&state).await?;
+        transaction.commit().await
+    }
+
+    /// The published head.
+    #[must_use]
+    pub fn checkpoint(&self) -> Arc<SignedTreeHead> {
+        self.shared.reader.head()
+    }
+
+    /// Name of the log.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.shared.signer.origin()
+    }
+
+    /// The whole id of its key.
+    #[must_use]
+    pub fn key_id(&self) -> Hash {
+        self.shared.signer.key_id()
+    }
+
+    /// The audit path of leaf `index` in the tree of `size` leaves, leaf side first.
+    ///
+    /// # Errors
+    /// [`ReadError`] when there is no such leaf or no head of that size yet, or the store fails.
+    pub async fn inclusion_proof(&self, index: u64, size: u64) -> Result<Vec<Hash>, ReadError> {
+        self.shared.reader.inclusion_proof(index, size).await
+    }
+
+    /// The proof that the tree of `old` leaves is the beginning of the tree of `new`.
+    ///
+    /// # Errors
+    /// [`ReadError`] when `old` is larger than `new` or there is no head of that size yet, or the store fails.
+    pub async fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, ReadError> {
+        self.shared.reader.consistency_proof(old, new).await
+    }
+
+    /// Where the entry with this leaf hash is; none when the published tree has no such leaf.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn index_of(&self, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
+        self.shared.reader.index_of(leaf_hash).await
+    }
+
+    /// The entries with these indexes, in order, as far as the published head reaches.
+    ///
+    /// All of them are read into memory: bound the range.
+    ///
+    /// # Errors
+    /// When the store fails, or has a gap.
+    pub async fn entries(&self, range: Range<u64>) -> Result<Vec<Stored>, StoreError> {
+        self.shared.reader.entries(range).await
+    }
+
+    /// The first `width` hashes of a tile, 32 bytes each; none when the published tree has not that many there.
+    ///
+    /// # Errors
+    /// When the store fails, or the stored tile does not lead to the signed root.
+    pub async fn tile(&self, level: u8, index: u64, width: u16) -> Result<Option<Bytes>, StoreError> {
+        self.shared.reader.tile(Tile { level, index, width }).await
+    }
+
+    /// Takes no more entries, writes those that wait, and returns when all are answered. Other handles can still read.
+    pub async fn close(self) {
+        self.shared.queue.close();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("origin", &self.origin()).field("store", &self.shared.store).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// The entry is logged and its proof could not be read: only a duplicate's can need the store.
+fn unproved(error: ReadError) -> AppendError {
+    match error {
+        ReadError::Store(error) => error.into(),
+        ReadError::OutOfRange(_) | ReadError::Beyond { .. } => StoreError::damaged(error.to_string()).into(),
+    }
+}

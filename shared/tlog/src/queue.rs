@@ -1,0 +1,185 @@
+//! What waits for the next batch.
+//!
+//! 1. An entry that comes in is put at the end, unless there is no room: then it is refused at once, before it costs anything.
+//! 2. One that is the same as an entry already waiting, or in the batch being written, joins it and is answered with it.
+//! 3. The sequencer takes what is there when it is ready for it: whatever waited while the last batch was written is the next batch.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use merkle::Hash;
+use tokio::sync::{Notify, oneshot};
+
+use crate::metric::Metrics;
+use crate::{AppendError, Leaf, Limits, SignedTreeHead, Submission};
+
+/// What the sequencer says to one waiter.
+pub(crate) type Answer = Result<Recorded, AppendError>;
+
+/// An entry that is durable, and the head that covers it.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorded {
+    pub(crate) index: u64,
+    pub(crate) time: Timestamp,
+    pub(crate) duplicate: bool,
+    pub(crate) leaf: Arc<Leaf>,
+    pub(crate) head: Arc<SignedTreeHead>,
+}
+
+/// An entry that waits to be written.
+pub(crate) struct Pending {
+    pub(crate) key: Hash,
+    pub(crate) submission: Arc<dyn Submission>,
+    length: usize,
+}
+
+/// What is written together.
+#[derive(Default)]
+pub(crate) struct Batch {
+    /// No two have the same key.
+    pub(crate) entries: Vec<Pending>,
+    /// Whoever asked for a head of its own.
+    pub(crate) refresh: Vec<oneshot::Sender<Result<Arc<SignedTreeHead>, AppendError>>>,
+}
+
+pub(crate) struct Queue {
+    limits: Limits,
+    metrics: Metrics,
+    /// Held for a few instructions at a time, never across an await.
+    inner: Mutex<Inner>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    order: VecDeque<Pending>,
+    bytes: usize,
+    /// Everybody who is to be answered, by dedup key: waiting, or in the batch being written.
+    waiting: HashMap<Hash, Vec<oneshot::Sender<Answer>>>,
+    /// How many those are.
+    waiters: usize,
+    refresh: Vec<oneshot::Sender<Result<Arc<SignedTreeHead>, AppendError>>>,
+    closed: bool,
+}
+
+/// What a refused caller is told to wait: a batch takes milliseconds, a crowd a little longer.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl Queue {
+    pub(crate) fn new(limits: Limits, metrics: Metrics) -> Self {
+        Self { limits, metrics, inner: Mutex::default(), wake: Notify::new() }
+    }
+
+    /// Puts an entry at the end, or joins it to its twin.
+    pub(crate) fn push(&self, submission: Arc<dyn Submission>) -> Result<oneshot::Receiver<Answer>, AppendError> {
+        let (key, length) = (submission.dedup_key(), submission.leaf_length());
+        if length > self.limits.entry_bytes {
+            return Err(AppendError::TooLarge { length, limit: self.limits.entry_bytes });
+        }
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(AppendError::Closed);
+        }
+        let twin = inner.waiting.contains_key(&key);
+        if inner.waiters >= self.limits.queue_entries || (!twin && inner.bytes + length > self.limits.queue_bytes) {
+            return Err(AppendError::Overloaded { retry_after: RETRY_AFTER });
+        }
+        let (answer, receiver) = oneshot::channel();
+        inner.waiting.entry(key).or_default().push(answer);
+        inner.waiters += 1;
+        if !twin {
+            inner.bytes += length;
+            inner.order.push_back(Pending { key, submission, length });
+            self.metrics.queued(inner.order.len());
+            self.wake.notify_one();
+        }
+        Ok(receiver)
+    }
+
+    /// Asks for a new head, whether or not there is an entry.
+    pub(crate) fn refresh(&self) -> Result<oneshot::Receiver<Result<Arc<SignedTreeHead>, AppendError>>, AppendError> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(AppendError::Closed);
+        }
+        let (answer, receiver) = oneshot::channel();
+        inner.refresh.push(answer);
+        self.wake.notify_one();
+        Ok(receiver)
+    }
+
+    /// The next batch, as soon as anything waits; none when the queue is closed and empty. Only the sequencer calls this.
+    pub(crate) async fn take(&self) -> Option<Batch> {
+        loop {
+            {
+                let mut inner = self.lock();
+                if !inner.order.is_empty() || !inner.refresh.is_empty() {
+                    return Some(self.cut(&mut inner));
+                }
+                if inner.closed {
+                    return None;
+                }
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    /// Answers everybody who waits for this entry.
+    pub(crate) fn settle(&self, key: &Hash, answer: Answer) {
+        let waiters = self.lock().take_waiters(key);
+        let mut answer = answer;
+        for waiter in waiters {
+            // A waiter that went away is no concern: its entry is logged like any other.
+            let _ = waiter.send(answer.clone());
+            // Only the first one logged it; to the others it was there.
+            answer = answer.map(|recorded| Recorded { duplicate: true, ..recorded });
+        }
+    }
+
+    /// Takes nothing more; what is there is still written.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.wake.notify_one();
+    }
+
+    /// Lets everybody go: what waits is not going to be written.
+    pub(crate) fn abandon(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.order.clear();
+        // A waiter whose sender is gone reads that as closed.
+        inner.waiting.clear();
+        inner.refresh.clear();
+    }
+
+    fn cut(&self, inner: &mut Inner) -> Batch {
+        let mut batch = Batch { entries: Vec::new(), refresh: std::mem::take(&mut inner.refresh) };
+        let mut bytes = 0;
+        while let Some(next) = inner.order.front() {
+            let full = batch.entries.len() >= self.limits.batch_entries || bytes + next.length > self.limits.batch_bytes;
+            // An entry larger than a whole batch goes alone.
+            if full && !batch.entries.is_empty() {
+                break;
+            }
+            bytes += next.length;
+            batch.entries.extend(inner.order.pop_front());
+        }
+        inner.bytes -= bytes;
+        self.metrics.queued(inner.order.len());
+        batch
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no panic while the lock is held")
+    }
+}
+
+impl Inner {
+    fn take_waiters(&mut self, key: &Hash) -> Vec<oneshot::Sender<Answer>> {
+        let waiters = self.waiting.remove(key).unwrap_or_default();
+        self.waiters -= waiters.len();
+        waiters
+    }
+}

@@ -1,0 +1,295 @@
+//! Creation, and start-up: a check of the whole right edge, on which everything later is built.
+//!
+//! What is signed is the root. So the state row must lead to it, the tiles that memory is filled from must lead to it, and so must the
+//! leaf hashes of the last entries, which are made again from the entries themselves. Tiles further left are checked in the same way
+//! when they are first read; [`check_log`](crate::check_log) checks everything.
+
+use std::ops::Range;
+
+use clock::Clock;
+use jiff::Timestamp;
+use merkle::{CompactRange, Hash, Node, Subtree, TILE_HEIGHT, TILE_WIDTH, Tile, leaf_hash};
+use note::Checkpoint;
+
+use crate::reader::Reader;
+use crate::tree::{LeafTile, Tree};
+use crate::{AppendError, FullTile, OpenError, State, Store, StoreError, Stored, TreeHeadSigner};
+
+/// How many tiles are read at a time.
+const STEP: u64 = 256;
+
+/// A log as it was found, in agreement with itself.
+pub(crate) struct Recovered {
+    pub(crate) state: State,
+    pub(crate) tree: Tree,
+}
+
+/// Stores the first state: the empty tree with its signed head.
+pub(crate) async fn create(store: &dyn Store, signer: &dyn TreeHeadSigner, clock: &dyn Clock) -> Result<(), OpenError> {
+    let at = At::new(store);
+    // Nothing is signed for a log that is there: its key may have signed another tree of size 0 at another time, but never need to.
+    if store.state().await.map_err(|error| at.state(error))?.is_some() {
+        return Err(OpenError::Exists { database: at.database });
+    }
+    let now = clock.now();
+    let time = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
+    let mut state = State::empty(signer.origin(), signer.key_id(), time);
+    let sign_failed = |source| OpenError::Sign { database: at.database.clone(), source };
+    state.checkpoint = signer.sign(&state.head()).await.map_err(|error| sign_failed(error.into()))?;
+    signer.verify(&state.checkpoint).map_err(|error| sign_failed(AppendError::from(error)))?;
+    match store.create(&state).await {
+        Err(StoreError::Exists) => Err(OpenError::Exists { database: at.database }),
+        outcome => outcome.map_err(|error| at.store(error)),
+    }
+}
+
+/// Reads a log and checks that everything at its right edge agrees.
+pub(crate) async fn open(store: &dyn Store, signer: &dyn TreeHeadSigner) -> Result<Recovered, OpenError> {
+    let at = At::new(store);
+
+    // 1. The state row: undamaged, of this key and name, and in agreement with the head that was signed over it.
+    let state = read_state(store, signer).await?;
+
+    // 2. The entries: from 0 up to the size, no further.
+    check_extent(&at, store, &state).await?;
+
+    // 3. The last entries: none is missing, and each hashes to the leaf hash beside it.
+    let leaves = last_leaves(&at, store, &state).await?;
+
+    // 4. The last full leaf tile: the leaf hashes of its entries.
+    check_last_tile(&at, store, state.size).await?;
+
+    // 5. The tree, from the stored tiles and the leaf hashes after the last full one: its frontier is the stored one, so all of them
+    //    lead to the signed root.
+    let above = above_leaf_tiles(&at, store, state.size).await?;
+    let edge = leaves.len() - (state.size % TILE_WIDTH) as usize;
+    let tree = Tree::from_parts(above, &leaves[edge..]);
+    check_frontier(&at, &tree, &state)?;
+
+    // 6. The tiles above: what they would be if they were made again.
+    check_upper_tiles(&at, store, &tree).await?;
+
+    Ok(Recovered { state, tree })
+}
+
+/// Checks that the log reaches a head that was published, and has its root there.
+pub(crate) async fn check_published(
+    store: &dyn Store,
+    reader: &Reader,
+    state: &State,
+    published: &Checkpoint,
+) -> Result<(), OpenError> {
+    let at = At::new(store);
+    if published.origin != state.origin {
+        return Err(OpenError::OriginMismatch {
+            database: at.database,
+            stored: state.origin.clone(),
+            given: published.origin.clone(),
+        });
+    }
+    if published.size > state.size {
+        return Err(OpenError::RolledBack { database: at.database, stored: state.size, published: published.size });
+    }
+    let root = reader.root_at(published.size).await.map_err(|error| at.store(error))?;
+    if root == published.root {
+        return Ok(());
+    }
+    Err(OpenError::Diverged {
+        database: at.database,
+        size: published.size,
+        stored: root.short(),
+        published: published.root.short(),
+    })
+}
+
+/// The state row, checked against itself, the key, the name and its signed head.
+pub(crate) async fn read_state(store: &dyn Store, signer: &dyn TreeHeadSigner) -> Result<State, OpenError> {
+    let at = At::new(store);
+    let found = store.state().await.map_err(|error| at.state(error))?;
+    let Some(state) = found else { return Err(OpenError::Missing { database: at.database }) };
+    if state.key_id != signer.key_id() {
+        return Err(OpenError::KeyMismatch {
+            database: at.database,
+            origin: state.origin.clone(),
+            stored: state.key_id.short(),
+            given: signer.key_id().short(),
+        });
+    }
+    if state.origin != signer.origin() {
+        return Err(OpenError::OriginMismatch { database: at.database, stored: state.origin, given: signer.origin().to_owned() });
+    }
+    let range =
+        CompactRange::from_hashes(state.size, state.frontier.clone()).map_err(|error| at.state_damaged(error.to_string()))?;
+    if range.root() != state.root {
+        return Err(at.state_damaged(format!("frontier leads to root {}, root is {}", range.root().short(), state.root.short())));
+    }
+    let head = signer.verify(&state.checkpoint).map_err(|error| at.state_damaged(error.to_string()))?;
+    if (&head.origin, head.size, head.root) != (&state.origin, state.size, state.root) {
+        let (signed, stored) = ((head.size, head.root.short()), (state.size, state.root.short()));
+        return Err(
+            at.state_damaged(format!("head signed over size {} root {}, state is {} {}", signed.0, signed.1, stored.0, stored.1))
+        );
+    }
+    Ok(state)
+}
+
+/// The database a message is about.
+pub(crate) struct At {
+    pub(crate) database: String,
+}
+
+impl At {
+    pub(crate) fn new(store: &dyn Store) -> Self {
+        Self { database: store.location() }
+    }
+
+    pub(crate) fn store(&self, source: StoreError) -> OpenError {
+        OpenError::Store { database: self.database.clone(), source }
+    }
+
+    pub(crate) fn state(&self, error: StoreError) -> OpenError {
+        match error {
+            StoreError::Damaged { what } => self.state_damaged(what),
+            error => self.store(error),
+        }
+    }
+
+    pub(crate) fn state_damaged(&self, what: String) -> OpenError {
+        OpenError::StateDamaged { database: self.database.clone(), what }
+    }
+
+    pub(crate) fn tile_damaged(&self, level: u8, index: u64, what: &str) -> OpenError {
+        OpenError::TileDamaged { database: self.database.clone(), level, index, what: what.to_owned() }
+    }
+
+    pub(crate) fn entry_damaged(&self, index: u64, what: &str) -> OpenError {
+        OpenError::EntryDamaged { database: self.database.clone(), index, what: what.to_owned() }
+    }
+}
+
+async fn check_extent(at: &At, store: &dyn Store, state: &State) -> Result<(), OpenError> {
+    let extent = store.extent().await.map_err(|error| at.store(error))?;
+    let expected = state.size.checked_sub(1).map(|last| (0, last));
+    if extent == expected {
+        return Ok(());
+    }
+    let describe = |extent: Option<(u64, u64)>| extent.map_or("none".to_owned(), |(first, last)| format!("{first} to {last}"));
+    Err(at.state_damaged(format!("entries are {}, expected {} by the size in the state", describe(extent), describe(expected))))
+}
+
+/// The leaf hashes of the last 256 entries, or of all if there are fewer: as stored, and as the entries hash again.
+async fn last_leaves(at: &At, store: &dyn Store, state: &State) -> Result<Vec<Hash>, OpenError> {
+    let range = state.size.saturating_sub(TILE_WIDTH)..state.size;
+    let leaves = read_leaves(at, store, range.clone()).await?;
+    let entries = store.entries(range.clone()).await.map_err(|error| at.store(error))?;
+    for (leaf, entry) in leaves.iter().zip(&entries) {
+        check_entry(at, entry, leaf, state.time)?;
+    }
+    Ok(leaves)
+}
+
+/// One entry against the leaf hash stored beside it and the time of the head that covers it.
+pub(crate) fn check_entry(at: &At, entry: &Stored, leaf: &Hash, head_time: Timestamp) -> Result<(), OpenError> {
+    if leaf_hash(&entry.data) != *leaf {
+        return Err(at.entry_damaged(entry.index, "its data does not hash to the leaf hash stored beside it"));
+    }
+    if entry.time > head_time {
+        return Err(at.entry_damaged(entry.index, "its time is after that of the head that covers it"));
+    }
+    Ok(())
+}
+
+async fn read_leaves(at: &At, store: &dyn Store, range: Range<u64>) -> Result<Vec<Hash>, OpenError> {
+    let leaves = store.leaf_hashes(range.clone()).await.map_err(|error| match error {
+        StoreError::Damaged { what } => at.entry_damaged(range.start, &what),
+        error => at.store(error),
+    })?;
+    let gap = range
+        .clone()
+        .zip(leaves.iter().map(Some).chain(std::iter::repeat(None)))
+        .find(|(n, leaf)| leaf.is_none_or(|leaf| leaf.0 != *n));
+    match gap {
+        Some((index, _)) => Err(at.entry_damaged(index, "it is missing")),
+        None => Ok(leaves.into_iter().map(|(_, leaf)| leaf).collect()),
+    }
+}
+
+async fn check_last_tile(at: &At, store: &dyn Store, size: u64) -> Result<(), OpenError> {
+    let Some(index) = (size / TILE_WIDTH).checked_sub(1) else { return Ok(()) };
+    let tiles = read_tiles(at, store, 0, index..index + 1).await?;
+    let first = index * TILE_WIDTH;
+    let leaves = read_leaves(at, store, first..first + TILE_WIDTH).await?;
+    let Some(differs) = tiles[0].hashes.chunks(Hash::LEN).zip(&leaves).position(|(stored, leaf)| stored != leaf.as_ref()) else {
+        return Ok(());
+    };
+    // Tile and entry contradict each other: the entry itself says which of them is wrong.
+    let entry = first + differs as u64;
+    let data = store.entries(entry..entry + 1).await.map_err(|error| at.store(error))?;
+    if data.first().is_some_and(|stored| leaf_hash(&stored.data) == leaves[differs]) {
+        Err(at.tile_damaged(0, index, &format!("its hash {differs} is not the leaf hash of entry {entry}")))
+    } else {
+        Err(at.entry_damaged(entry, "its data does not hash to the leaf hash stored beside it"))
+    }
+}
+
+/// The roots of all full leaf tiles: full tiles of level 1 as stored, the rest computed from the leaf tiles.
+async fn above_leaf_tiles(at: &At, store: &dyn Store, size: u64) -> Result<Vec<Hash>, OpenError> {
+    let count = size / TILE_WIDTH;
+    let stored = count / TILE_WIDTH;
+    let mut roots = Vec::with_capacity(count as usize);
+    for from in (0..stored).step_by(STEP as usize) {
+        for tile in read_tiles(at, store, 1, from..stored.min(from + STEP)).await? {
+            roots.extend(tile.hashes.chunks_exact(Hash::LEN).map(|hash| Hash::try_from(hash).expect("32 bytes")));
+        }
+    }
+    for tile in read_tiles(at, store, 0, stored * TILE_WIDTH..count).await? {
+        let (_, root) = LeafTile::from_bytes(tile.index, &tile.hashes).expect("its length was checked");
+        roots.push(root);
+    }
+    Ok(roots)
+}
+
+fn check_frontier(at: &At, tree: &Tree, state: &State) -> Result<(), OpenError> {
+    let pairs = Subtree::whole(state.size).nodes().zip(tree.range().hashes().iter().zip(&state.frontier));
+    for (Node { level, index }, (computed, stored)) in pairs {
+        if computed != stored {
+            let what = "it does not lead to the signed root";
+            return Err(match level.checked_sub(TILE_HEIGHT) {
+                None => at.entry_damaged(index << level, what),
+                Some(above) if above < TILE_HEIGHT => at.tile_damaged(0, index << above, what),
+                Some(above) => at.tile_damaged(1, index << (above - TILE_HEIGHT), what),
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn check_upper_tiles(at: &At, store: &dyn Store, tree: &Tree) -> Result<(), OpenError> {
+    for level in 2.. {
+        let full = Tile::hashes_in_level(level, tree.size()) / TILE_WIDTH;
+        if full == 0 {
+            break;
+        }
+        for from in (0..full).step_by(STEP as usize) {
+            for tile in read_tiles(at, store, level, from..full.min(from + STEP)).await? {
+                if tree.tile(Tile::full(level, tile.index)).as_ref() != Some(&tile.hashes) {
+                    return Err(at.tile_damaged(level, tile.index, "it is not made of the roots of the tiles below"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Full tiles, every one of them there and of the right length.
+pub(crate) async fn read_tiles(at: &At, store: &dyn Store, level: u8, range: Range<u64>) -> Result<Vec<FullTile>, OpenError> {
+    let tiles = store.tiles(level, range.clone()).await.map_err(|error| at.store(error))?;
+    for (n, index) in range.enumerate() {
+        match tiles.get(n) {
+            Some(tile) if tile.index == index && tile.hashes.len() == TILE_WIDTH as usize * Hash::LEN => {}
+            Some(tile) if tile.index == index => return Err(at.tile_damaged(level, index, "it has not 256 hashes")),
+            _ => return Err(at.tile_damaged(level, index, "it is missing")),
+        }
+    }
+    Ok(tiles)
+}

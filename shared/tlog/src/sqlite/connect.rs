@@ -1,0 +1,213 @@
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqliteConnection, SqlitePool};
+
+use super::{DatabaseError, SqliteStore};
+
+/// Append-only: a migration that was released is never edited.
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// "CHNC" in the file's header: what tells our file from any other that SQLite would open.
+const APPLICATION_ID: i64 = 0x4348_4e43;
+
+/// How long a connection waits for another one's write before it fails.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads that run at once.
+const READERS: u32 = 4;
+
+/// A database file that this process alone writes: a handle, cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Database(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    /// One connection: there is one writer in SQLite, and it had better not wait for itself.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    /// Held for as long as the database is open. A second process would be kept from a fork by the state row all the same; this lock
+    /// turns two that fight for it into a message at start-up.
+    _lock: File,
+}
+
+impl Database {
+    /// Makes the file. It is empty but for its schema.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Exists`] when there is a file already, whatever is in it.
+    pub async fn create(path: impl AsRef<Path>) -> Result<Self, DatabaseError> {
+        let path = path.as_ref();
+        let lock = lock(path)?;
+        create_file(path)?;
+        let failed = |source| DatabaseError::Failed { path: path.to_owned(), source };
+        let mut connection = SqliteConnection::connect_with(&options(path)).await.map_err(failed)?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}")))
+            .execute(&mut connection)
+            .await
+            .map_err(failed)?;
+        connection.close().await.map_err(failed)?;
+        Self::connect(path, lock).await
+    }
+
+    /// Opens a file that [`Database::create`] made, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`DatabaseError`]: a file that is missing, is no database of ours, has an unknown schema, or is in use, is refused.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, DatabaseError> {
+        let path = path.as_ref();
+        match path.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Err(DatabaseError::Missing { path: path.to_owned() }),
+            Err(source) => return Err(DatabaseError::File { path: path.to_owned(), source }),
+        }
+        let lock = lock(path)?;
+        Self::connect(path, lock).await
+    }
+
+    /// The log of this name, whether it was created or not.
+    #[must_use]
+    pub fn log(&self, name: &str) -> SqliteStore {
+        SqliteStore::new(self.clone(), name)
+    }
+
+    /// Ends all connections, once nothing uses them any more, and lets the next process in when the last handle is dropped.
+    pub async fn close(&self) {
+        self.0.readers.close().await;
+        self.0.writer.close().await;
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    pub(super) fn writer(&self) -> &SqlitePool {
+        &self.0.writer
+    }
+
+    pub(super) fn readers(&self) -> &SqlitePool {
+        &self.0.readers
+    }
+
+    async fn connect(path: &Path, lock: File) -> Result<Self, DatabaseError> {
+        // One connection by hand first: what is wrong with the file is wrong at once, where a pool would try again and again.
+        probe(path).await?;
+        let failed = |source| DatabaseError::Failed { path: path.to_owned(), source };
+        let writer = pool(1).connect_with(options(path)).await.map_err(failed)?;
+        MIGRATIONS.run(&writer).await.map_err(|source| match source {
+            MigrateError::Execute(source) => failed(source),
+            source => DatabaseError::Schema { path: path.to_owned(), source },
+        })?;
+        let readers = pool(READERS).connect_with(options(path).read_only(true)).await.map_err(failed)?;
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), writer, readers, _lock: lock })))
+    }
+}
+
+/// The settings that durability and consistency rest on.
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        // In WAL mode only FULL syncs the log at each commit. Anything less loses answered entries when power fails.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+}
+
+/// WAL pages after which they are copied into the file, 16 MiB: rarely enough that most commits sync once.
+const CHECKPOINT_PAGES: &str = "4096";
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // A handful of local connections need no ping before each use.
+        .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                match wrong_setting(connection).await? {
+                    None => Ok(()),
+                    Some(setting) => Err(sqlx::Error::Configuration(setting.into())),
+                }
+            })
+        })
+}
+
+/// A setting that is not as it must be: every connection is asked, none is trusted to have listened.
+async fn wrong_setting(connection: &mut SqliteConnection) -> Result<Option<String>, sqlx::Error> {
+    let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
+    if journal != "wal" {
+        return Ok(Some(format!("journal_mode is {journal}, expected wal")));
+    }
+    let busy = BUSY_TIMEOUT.as_millis() as i64;
+    for (pragma, name, expected) in [
+        ("PRAGMA synchronous", "synchronous", 2),
+        ("PRAGMA foreign_keys", "foreign_keys", 1),
+        ("PRAGMA busy_timeout", "busy_timeout", busy),
+    ] {
+        let found: i64 = sqlx::query_scalar(pragma).fetch_one(&mut *connection).await?;
+        if found != expected {
+            return Ok(Some(format!("{name} is {found}, expected {expected}")));
+        }
+    }
+    Ok(None)
+}
+
+async fn probe(path: &Path) -> Result<(), DatabaseError> {
+    // SQLITE_NOTADB: SQLite opens any file, and says so only when it first reads it.
+    const NOT_A_DATABASE: &str = "26";
+    let path = || path.to_owned();
+    let failed = |source: sqlx::Error| match source.as_database_error().and_then(|error| error.code()) {
+        Some(code) if code == NOT_A_DATABASE => DatabaseError::Foreign { path: path() },
+        _ => DatabaseError::Failed { path: path(), source },
+    };
+    // First without any setting: a foreign file must not be changed, and turning WAL on changes it.
+    let plain = SqliteConnectOptions::new().filename(path()).create_if_missing(false).read_only(true);
+    let mut connection = SqliteConnection::connect_with(&plain).await.map_err(failed)?;
+    let id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await.map_err(failed)?;
+    connection.close().await.map_err(failed)?;
+    if id != APPLICATION_ID {
+        return Err(DatabaseError::Foreign { path: path() });
+    }
+    let mut connection = SqliteConnection::connect_with(&options(&path())).await.map_err(failed)?;
+    let wrong = wrong_setting(&mut connection).await.map_err(failed)?;
+    connection.close().await.map_err(failed)?;
+    wrong.map_or(Ok(()), |setting| Err(DatabaseError::Setting { path: path(), setting }))
+}
+
+/// An empty file for SQLite to fill: only this function makes one.
+fn create_file(path: &Path) -> Result<(), DatabaseError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file_error = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => DatabaseError::Exists { path: path.to_owned() },
+        _ => DatabaseError::File { path: path.to_owned(), source },
+    };
+    options.open(path).and_then(|file| file.sync_all()).map_err(file_error)?;
+    // The file's name is durable with its folder.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(file_error)
+}
+
+/// An advisory lock on a file beside the database; SQLite's own locks are on the database itself.
+fn lock(path: &Path) -> Result<File, DatabaseError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let file_error = |source| DatabaseError::File { path: path.to_owned(), source };
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&beside).map_err(file_error)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DatabaseError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(file_error(source)),
+    }
+}

@@ -1,0 +1,14 @@
+//! The SQLite driver: one file, one process, any number of logs in it.
+//!
+//! - [`Database`]: the file, opened with everything that durability rests on asserted, and locked against a second process.
+//! - [`SqliteStore`]: one log in it, by name.
+
+mod connect;
+mod error;
+mod rows;
+mod store;
+mod transaction;
+
+pub use connect::Database;
+pub use error::DatabaseError;
+pub use store::SqliteStore;

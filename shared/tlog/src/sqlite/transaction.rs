@@ -1,0 +1,136 @@
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use merkle::Hash;
+use sqlx::{Row as _, Sqlite};
+
+use super::rows::{failed, hash, stored, to_sql};
+use crate::{FullTile, NewEntry, State, StoreError, Stored, Transaction};
+
+/// A batch in the one write transaction that SQLite has.
+pub(super) struct SqliteTransaction {
+    inner: sqlx::Transaction<'static, Sqlite>,
+    log: i64,
+    state: State,
+}
+
+impl SqliteTransaction {
+    pub(super) fn new(inner: sqlx::Transaction<'static, Sqlite>, log: i64, state: State) -> Self {
+        Self { inner, log, state }
+    }
+
+    async fn insert_chunk(&mut self, entries: &[NewEntry], statement: &'static str) -> Result<(), sqlx::Error> {
+        let mut query = sqlx::query(statement).bind(self.log);
+        for entry in entries {
+            query = query
+                .bind(to_sql(entry.index))
+                .bind(entry.time.as_millisecond())
+                .bind(entry.dedup_key.as_ref())
+                .bind(entry.leaf_hash.as_ref())
+                .bind(entry.leaf.data.as_slice())
+                .bind(entry.leaf.extra.as_slice());
+        }
+        query.execute(&mut *self.inner).await.map(|_| ())
+    }
+}
+
+/// Rows in one statement: each length is a text of its own, prepared once, and any number of rows is a few of them.
+const LENGTHS: [usize; 5] = [256, 64, 16, 4, 1];
+
+static INSERTS: LazyLock<[String; 5]> = LazyLock::new(|| LENGTHS.map(insert_text));
+static FINDS: LazyLock<[String; 5]> = LazyLock::new(|| LENGTHS.map(find_text));
+
+#[async_trait]
+impl Transaction for SqliteTransaction {
+    fn state(&self) -> &State {
+        &self.state
+    }
+
+    async fn find(&mut self, dedup_keys: &[Hash]) -> Result<Vec<(Hash, Stored)>, StoreError> {
+        let failed = failed("looking for duplicates");
+        let mut found = Vec::new();
+        let mut rest = dedup_keys;
+        while !rest.is_empty() {
+            let (length, statement) = first_fitting(rest.len(), &FINDS);
+            let (keys, more) = rest.split_at(length);
+            let mut query = sqlx::query(statement).bind(self.log);
+            for key in keys {
+                query = query.bind(key.as_ref());
+            }
+            for row in query.fetch_all(&mut *self.inner).await.map_err(&failed)? {
+                found.push((hash(row.try_get("dedup_key").map_err(&failed)?)?, stored(&row)?));
+            }
+            rest = more;
+        }
+        Ok(found)
+    }
+
+    async fn insert_entries(&mut self, entries: &[NewEntry]) -> Result<(), StoreError> {
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let (length, statement) = first_fitting(rest.len(), &INSERTS);
+            let (chunk, more) = rest.split_at(length);
+            self.insert_chunk(chunk, statement).await.map_err(failed("inserting entries"))?;
+            rest = more;
+        }
+        Ok(())
+    }
+
+    async fn insert_tiles(&mut self, tiles: &[FullTile]) -> Result<(), StoreError> {
+        for tile in tiles {
+            sqlx::query("INSERT INTO tile (log, level, idx, hashes) VALUES ($1, $2, $3, $4)")
+                .bind(self.log)
+                .bind(i64::from(tile.level))
+                .bind(to_sql(tile.index))
+                .bind(tile.hashes.as_slice())
+                .execute(&mut *self.inner)
+                .await
+                .map_err(failed("inserting a tile"))?;
+        }
+        Ok(())
+    }
+
+    async fn update(&mut self, state: &State) -> Result<(), StoreError> {
+        let update = "UPDATE log SET size = $2, root = $3, frontier = $4, time = $5, checkpoint = $6, frozen = $7, digest = $8 WHERE id = $1";
+        let updated = sqlx::query(update)
+            .bind(self.log)
+            .bind(to_sql(state.size))
+            .bind(state.root.as_ref())
+            .bind(state.frontier_bytes())
+            .bind(state.time.as_millisecond())
+            .bind(&state.checkpoint)
+            .bind(state.frozen)
+            .bind(state.digest().as_ref())
+            .execute(&mut *self.inner)
+            .await
+            .map_err(failed("updating the state"))?;
+        if updated.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Missing) }
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        self.inner.commit().await.map_err(failed("committing a batch"))
+    }
+}
+
+fn first_fitting(rows: usize, statements: &'static [String; 5]) -> (usize, &'static str) {
+    let fitting = LENGTHS.iter().zip(statements).find(|(length, _)| **length <= rows);
+    let (length, statement) = fitting.expect("one row always fits");
+    (*length, statement)
+}
+
+fn insert_text(rows: usize) -> String {
+    let mut text = String::from("INSERT INTO entry (log, idx, time, dedup_key, leaf_hash, data, extra) VALUES ");
+    for row in 0..rows {
+        let first = 2 + row * 6;
+        let comma = if row == 0 { "" } else { ", " };
+        write!(text, "{comma}($1, ${}, ${}, ${}, ${}, ${}, ${})", first, first + 1, first + 2, first + 3, first + 4, first + 5)
+            .expect("writing to a string");
+    }
+    text
+}
+
+fn find_text(keys: usize) -> String {
+    let keys = (0..keys).map(|n| format!("${}", n + 2)).collect::<Vec<_>>().join(", ");
+    format!("SELECT dedup_key, idx, time, data, extra FROM entry WHERE log = $1 AND dedup_key IN ({keys})")
+}

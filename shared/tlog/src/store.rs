@@ -1,0 +1,162 @@
+use std::fmt::Debug;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use merkle::Hash;
+
+use crate::{Leaf, State};
+
+/// Where one log is kept.
+///
+/// # Contract
+/// - **Durable**: when [`Transaction::commit`] or [`Store::create`] has returned `Ok`, what was written survives the loss of the process
+///   and of power.
+/// - **Atomic**: a transaction is there as a whole or not at all; one that was dropped has left nothing behind.
+/// - **One writer**: between [`Store::begin`] and the end of the transaction no other transaction on this log, in whatever process, has
+///   begun; `begin` waits for it, and for one whose outcome its writer never learned. (SQLite: `BEGIN IMMEDIATE`; Postgres:
+///   `SELECT … FOR UPDATE` on the state row.)
+/// - **Reads see what is committed**: whatever was committed before the call, nothing that is not. They wait for no writer.
+/// - **No retry inside**: an error is returned as it is, and the caller decides. An error of `commit` says nothing about its outcome;
+///   any other error of a transaction means that it will not take effect.
+/// - All methods may be called concurrently.
+#[async_trait]
+pub trait Store: Send + Sync + Debug + 'static {
+    /// Where that is, for messages: a path and a name, without secrets.
+    fn location(&self) -> String;
+
+    /// Stores the first state of a log that is not there yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when the log is there: it is never overwritten.
+    async fn create(&self, state: &State) -> Result<(), StoreError>;
+
+    /// The state row; none when the log was never created.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the row does not agree with the digest that was stored with it.
+    async fn state(&self) -> Result<Option<State>, StoreError>;
+
+    /// Locks the state row and begins a batch.
+    ///
+    /// # Errors
+    /// As [`Store::state`]; besides, [`StoreError::Missing`] when there is no such log.
+    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError>;
+
+    /// Those of the entries with these indexes that are there, in order.
+    async fn entries(&self, range: Range<u64>) -> Result<Vec<Stored>, StoreError>;
+
+    /// The leaf hashes of those of the entries with these indexes that are there, in order, each with its index.
+    async fn leaf_hashes(&self, range: Range<u64>) -> Result<Vec<(u64, Hash)>, StoreError>;
+
+    /// The index of the entry with this leaf hash, through an index of the database.
+    async fn index_of(&self, leaf_hash: &Hash) -> Result<Option<u64>, StoreError>;
+
+    /// Those of the full tiles of a tile level with these numbers that are there, in order.
+    async fn tiles(&self, level: u8, range: Range<u64>) -> Result<Vec<FullTile>, StoreError>;
+
+    /// The lowest and the highest index of an entry, found without reading them all; none without entries.
+    async fn extent(&self) -> Result<Option<(u64, u64)>, StoreError>;
+
+    /// How many entries there are, counted one by one.
+    async fn count(&self) -> Result<u64, StoreError>;
+}
+
+/// A batch being written: the state row is locked until it is committed or dropped.
+#[async_trait]
+pub trait Transaction: Send {
+    /// The state row, as it was when it was locked.
+    fn state(&self) -> &State;
+
+    /// The entries that are in the log under one of these dedup keys, each with its key, in any order.
+    async fn find(&mut self, dedup_keys: &[Hash]) -> Result<Vec<(Hash, Stored)>, StoreError>;
+
+    /// Adds entries. That index and dedup key are unique is for the database to enforce.
+    async fn insert_entries(&mut self, entries: &[NewEntry]) -> Result<(), StoreError>;
+
+    /// Adds tiles that are complete.
+    async fn insert_tiles(&mut self, tiles: &[FullTile]) -> Result<(), StoreError>;
+
+    /// Replaces the state row.
+    async fn update(&mut self, state: &State) -> Result<(), StoreError>;
+
+    /// Makes it durable, and lets go of the row. After an error nobody knows whether it took effect.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// An entry as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Where it is.
+    pub index: u64,
+    /// When it was logged, in whole milliseconds.
+    pub time: Timestamp,
+    /// What was hashed.
+    pub data: Vec<u8>,
+    /// What is kept beside it.
+    pub extra: Vec<u8>,
+}
+
+impl Stored {
+    pub(crate) fn into_leaf(self) -> Leaf {
+        Leaf { data: self.data, extra: self.extra }
+    }
+}
+
+/// An entry to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// Where it will be.
+    pub index: u64,
+    /// When it is logged, in whole milliseconds.
+    pub time: Timestamp,
+    /// What makes a later submission the same entry.
+    pub dedup_key: Hash,
+    /// SHA-256(0x00 ‖ data).
+    pub leaf_hash: Hash,
+    /// Its bytes.
+    pub leaf: Leaf,
+}
+
+/// A tile with all its 256 hashes: it never changes again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FullTile {
+    /// Tile level.
+    pub level: u8,
+    /// Number of the tile in its level.
+    pub index: u64,
+    /// 256 hashes of 32 bytes each.
+    pub hashes: Vec<u8>,
+}
+
+/// The store failed, or holds what it should not: the operator's concern, never the caller's.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database said no.
+    #[error("{doing}: the database failed")]
+    Failed {
+        /// What was being done.
+        doing: &'static str,
+        /// What the driver said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The log is there already.
+    #[error("the log is there already")]
+    Exists,
+    /// The log was never created.
+    #[error("the log is not there")]
+    Missing,
+    /// What was read cannot have been written by the log.
+    #[error("{what}")]
+    Damaged {
+        /// What does not fit, in one line.
+        what: String,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn damaged(what: impl Into<String>) -> Self {
+        Self::Damaged { what: what.into() }
+    }
+}
