@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("pki", &[]),
     ("tsp", &[]),
     ("ct", &["merkle", "note", "pki"]),
-    ("entry", &["pki", "merkle"]),
+    ("entry", &["bundle", "pki", "merkle"]),
     ("bundle", &["pki", "note", "merkle"]),
     // Seams.
     ("clock", &[]),
