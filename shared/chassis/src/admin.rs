@@ -21,7 +21,6 @@ use crate::report::Explain as _;
 use crate::telemetry::Telemetry;
 
 /// The routes of the admin listener.
-#[must_use]
 pub fn router(readiness: Readiness, telemetry: Telemetry) -> Router {
     const LONGEST_FILTER: usize = 4_096;
     let routes = Router::new()

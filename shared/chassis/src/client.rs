@@ -144,7 +144,7 @@ mod tests {
     fn unusable_files_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
-        assert_eq!(http_client(&[path.clone()]).unwrap_err().code(), "ca_file_unreadable");
+        assert_eq!(http_client(std::slice::from_ref(&path)).unwrap_err().code(), "ca_file_unreadable");
         std::fs::write(&path, "no certificate").unwrap();
         let error = http_client(&[path]).unwrap_err();
         assert_eq!((error.code(), error.to_string().contains("ca.pem")), ("ca_file_empty", true));

@@ -268,3 +268,6 @@ async fn upkeep(telemetry: Telemetry, stopped: CancellationToken) {
         telemetry.metrics.upkeep();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,8 +90,7 @@ mod tests {
         fn no_text_breaks_a_line(text in any::<String>()) {
             let line = one_line(&text);
             prop_assert!(line.chars().count() <= LINE_LIMIT);
-            prop_assert!(!line.contains(['"', '\n', '\r', '\u{1b}']));
-            prop_assert!(!line.chars().any(|c| c.is_control() || rearranges(c)));
+            prop_assert!(!line.chars().any(|c| c == '"' || c.is_control() || rearranges(c)));
             prop_assert_eq!(one_line(&line), line);
         }
     }

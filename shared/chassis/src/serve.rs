@@ -27,7 +27,7 @@ use crate::tls::Tls;
 /// What one service grants its peers.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Open connections; more wait unaccepted.
+    /// Connections being served; more wait.
     pub connections: usize,
     /// For a TLS handshake.
     pub handshake: Duration,
@@ -131,14 +131,17 @@ async fn accept(socket: TcpListener, connections: Arc<Connections>, accepting: C
     }
 }
 
-/// The next connection, accepted only when a place is free. Errors of one peer are skipped; when the machine is out of file
-/// descriptors, connections wait in the kernel's queue until some are closed.
+/// The next connection, once a place is free for it. A place is taken only for a connection that is there, so that an idle
+/// socket cannot hold the last one. Errors of one peer are skipped; when the machine is out of file descriptors, connections
+/// wait in the kernel's queue until some are closed.
 async fn next(socket: &TcpListener, connections: &Connections) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     const PAUSE: Duration = Duration::from_millis(100);
-    let permit = connections.free.clone().acquire_owned().await.expect("the semaphore is never closed");
     loop {
         match socket.accept().await {
-            Ok((stream, peer)) => return (stream, peer, permit),
+            Ok((stream, peer)) => {
+                let permit = connections.free.clone().acquire_owned().await.expect("the semaphore is never closed");
+                return (stream, peer, permit);
+            }
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(service = connections.service, %error, "cannot accept a connection; trying again");
@@ -197,3 +200,6 @@ impl Connections {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

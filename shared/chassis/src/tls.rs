@@ -20,7 +20,7 @@ use crate::reason::chain;
 use crate::report::Explain;
 
 /// How often the files are compared.
-const POLL: Duration = Duration::from_secs(2);
+const POLL: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(2) };
 
 /// The TLS side of a listener.
 pub(crate) struct Tls {
@@ -164,3 +164,6 @@ impl std::fmt::Debug for Tls {
         f.debug_struct("Tls").field("service", &self.service).field("files", &self.files).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,7 +91,7 @@ impl Explain for ConfigError {
             Self::Unreadable { .. } => Some("Name the file with --config FILE; `chancery init` writes one.".into()),
             Self::Invalid { .. } => None,
             Self::Variable { .. } | Self::Variables { .. } => {
-                Some("A name is CHANCERY_SECTION__KEY, two underscores per level; a value is read as YAML.".into())
+                Some("A name is CHANCERY_SECTION__KEY, two underscores per level; a value is read as YAML, so quote a number meant as text.".into())
             }
         }
     }
@@ -99,11 +99,15 @@ impl Explain for ConfigError {
 
 /// Decodes twice when there is an overlay: typed first, for errors with positions, then merged.
 fn decode<T: DeserializeOwned>(path: &Path, text: &str, environment: &Environment) -> Result<T, ConfigError> {
-    let typed = parse::<T>(text).map_err(|excerpt| ConfigError::Invalid { path: path.to_owned(), excerpt })?;
+    let invalid = |excerpt: String| ConfigError::Invalid {
+        path: path.to_owned(),
+        excerpt: excerpt.replace("<input>", &path.display().to_string()),
+    };
+    let typed = parse::<T>(text).map_err(invalid)?;
     if environment.is_empty() {
         return Ok(typed);
     }
-    let document = parse::<Value>(text).map_err(|excerpt| ConfigError::Invalid { path: path.to_owned(), excerpt })?;
+    let document = parse::<Value>(text).map_err(invalid)?;
     environment.overlay(&document)
 }
 
@@ -113,8 +117,12 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
         budget: serde_saphyr::budget! { max_events: 40_000, max_nodes: 10_000, max_depth: 64, max_aliases: 1_000 },
         strict_booleans: true,
         no_schema: true,
+        leading_zero_numbers_as_strings: true,
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let text = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+        text.strip_prefix("error: ").unwrap_or(&text).to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -184,6 +192,25 @@ mod tests {
         assert!(shown("limits: {}\n").contains("name"), "a missing field is named");
         assert!(shown("name: a\nname: b\n").contains("line 2"), "a duplicate key is refused");
         assert!(shown("name: a\nlimits: { wait: 7 }\n").contains("unit"), "a duration has a unit");
+    }
+
+    #[test]
+    fn a_mistake_is_shown_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chancery.yaml");
+        std::fs::write(&path, "name: a\nlimits:\n  sice: 3\n").unwrap();
+        let text = crate::report::render(&load::<Sample>(&path, &Environment::empty()).unwrap_err());
+        let expected = "\
+error: the configuration file PATH is not valid
+  line 3 column 3: unknown field `sice`, expected one of size, wait, hosts
+   --> PATH:3:3
+    |
+  1 | name: a
+  2 | limits:
+  3 |   sice: 3
+    |   ^ unknown field `sice`, expected one of size, wait, hosts
+  [config_invalid]";
+        assert_eq!(text.replace(path.to_str().unwrap(), "PATH"), expected);
     }
 
     #[test]
