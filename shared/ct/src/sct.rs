@@ -132,49 +132,27 @@ impl Sct {
     }
 }
 
-/// `SignedCertificateTimestampList` as a DER OCTET STRING: the content of the extension 1.3.6.1.4.1.11129.2.4.2, which
-/// X.509 wraps in an OCTET STRING of its own.
+/// `SignedCertificateTimestampList`, its outer length included: what the extension 1.3.6.1.4.1.11129.2.4.2 holds, inside of two
+/// OCTET STRINGs.
 ///
 /// # Errors
 /// The list is longer than its length field can say.
 pub fn sct_list(scts: &[Sct]) -> Result<Vec<u8>, Malformed> {
     let too_long = Malformed { structure: "SCT list", reason: "it is too long" };
-    let (mut items, mut list, mut out) = (Vec::new(), Vec::new(), vec![OCTET_STRING]);
+    let (mut items, mut list) = (Vec::new(), Vec::new());
     for sct in scts {
         put16(&mut items, &sct.to_bytes()?).ok_or(too_long)?;
     }
     put16(&mut list, &items).ok_or(too_long)?;
-    match list.len() {
-        length @ 0..=0x7f => out.push(length as u8),
-        length @ 0x80..=0xff => out.extend([0x81, length as u8]),
-        length => {
-            out.push(0x82);
-            out.extend(u16::try_from(length).map_err(|_| too_long)?.to_be_bytes());
-        }
-    }
-    out.extend(list);
-    Ok(out)
+    Ok(list)
 }
-
-const OCTET_STRING: u8 = 4;
 
 /// Reads what [`sct_list`] writes.
 ///
 /// # Errors
 /// [`Malformed`]; an empty list is one too.
-pub fn parse_sct_list(der: &[u8]) -> Result<Vec<Sct>, Malformed> {
-    let mut outer = Reader::new("SCT list", der);
-    if outer.u8()? != OCTET_STRING {
-        return Err(outer.error("it is no OCTET STRING"));
-    }
-    let length = match outer.u8()? {
-        short @ 0..=0x7f => usize::from(short),
-        0x81 => usize::from(outer.u8()?),
-        0x82 => usize::from(outer.u16()?),
-        _ => return Err(outer.error("its length is not in DER")),
-    };
-    let mut list = Reader::new("SCT list", outer.take(length)?);
-    outer.end()?;
+pub fn parse_sct_list(list: &[u8]) -> Result<Vec<Sct>, Malformed> {
+    let mut list = Reader::new("SCT list", list);
     let mut items = Reader::new("SCT list", list.vector16()?);
     list.end()?;
     let mut scts = Vec::new();
@@ -196,10 +174,9 @@ mod tests {
 
     #[test]
     fn the_list_begins_as_certificates_show_it() {
-        // 47 bytes of overhead and a signature of 72 bytes: 0x0077 for the SCT, 0x0079 for the list, 0x7b for the string.
+        // 47 bytes of overhead and a signature of 72 bytes: 0x0077 for the SCT, 0x0079 for the list.
         let list = sct_list(&[sct(vec![], vec![1; 72])]).unwrap();
-        assert_eq!(hex::encode(&list[..6]), "047b00790077");
-        assert_eq!(list[6], 0);
+        assert_eq!(hex::encode(&list[..5]), "0079007700");
     }
 
     #[test]
@@ -213,7 +190,7 @@ mod tests {
         let mut long = good;
         long.push(0);
         assert!(Sct::parse(&long).is_err());
-        assert!(parse_sct_list(&[4, 2, 0, 0]).is_err());
+        assert!(parse_sct_list(&[0, 0]).is_err());
     }
 
     proptest! {
