@@ -12,7 +12,7 @@ const LARGEST_SMALL_PRIME: u32 = 751;
 
 /// Checks size, exponent and two cheap ways to factor the modulus; returns its length in bits. Both numbers are big-endian.
 ///
-/// The work is bounded: 132 divisions and 100 additions of numbers of at most 4,096 bits.
+/// The work is bounded: 133 divisions and 100 additions of numbers of at most 4,096 bits.
 pub(super) fn check(modulus: &[u8], exponent: &[u8]) -> Result<u32, KeyError> {
     let modulus = BigUint::from_bytes_be(modulus);
     let bits = match modulus.bits() {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn trial_division_covers_the_first_132_primes() {
+    fn trial_division_covers_the_primes_to_751() {
         assert_eq!(small_primes().count(), 133);
         assert_eq!(small_primes().last(), Some(751));
     }
