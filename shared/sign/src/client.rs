@@ -159,12 +159,4 @@ fn parse<T: serde::de::DeserializeOwned>(service: Service, body: &[u8]) -> Resul
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_servers_own_reason_is_kept() {
-        assert_eq!(reason(br#"{"code":3,"message":"[x] no\nthanks"}"#), "[x] no thanks");
-        assert_eq!(reason(b"<html>\n gone"), "<html> gone");
-    }
-}
+mod tests;
