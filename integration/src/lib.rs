@@ -1,1 +1,31 @@
 //! Black-box tests and benchmarks: released clients against the built binary.
+//!
+//! Everything here sees what a client sees: URLs, files that were handed out, and the command line. It depends on no service
+//! crate (`cargo xtask check-deps` looks), only on formats to read what comes over the wire. What goes wrong panics with the
+//! reason, because a test is the only caller.
+//!
+//! - [`ca`] asks for certificates and [`leaf`] reads them.
+//! - [`rekor`] writes to the transparency log and audits it; [`ctlog`] reads the certificate log.
+//! - [`bundle`] alters bundles.
+//! - [`installation`] is a Chancery that was set up by `init` rather than `lab`.
+//! - [`load`] sends many requests and measures.
+//! - [`people`] says who signs.
+//! - [`store`] looks at, and damages, what lies on disk.
+//! - [`trace`] reads what `strace` saw.
+
+pub mod bundle;
+pub mod ca;
+pub mod ctlog;
+pub mod installation;
+pub mod leaf;
+pub mod load;
+pub mod people;
+pub mod rekor;
+pub mod store;
+pub mod trace;
+
+/// Whether long runs are wanted: `cargo xtask ci --all` says so.
+#[must_use]
+pub fn long_runs() -> bool {
+    std::env::var_os("CHANCERY_TESTS").is_some_and(|tier| tier == "all")
+}

@@ -1,9 +1,10 @@
-//! Developer commands: everything CI runs, and the pinned tools it runs it with.
+//! Developer commands: everything CI runs, the pinned tools it runs it with, and the benchmarks.
 //!
 //! It depends on none of our crates, so that it builds when all else is broken.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks on its terminal")]
 
+mod bench;
 mod ci;
 mod deps;
 mod layout;
@@ -44,6 +45,8 @@ enum Command {
     },
     /// Check which crate depends on which, and that `cargo run` and the tests build one feature set
     CheckDeps,
+    /// Measure rate, latency, memory, start-up time and size of an optimised build
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Tools { all } => tools::command(all),
         Command::Readme { all } => readme::command(all),
         Command::CheckDeps => deps::command(),
+        Command::Bench(options) => bench::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

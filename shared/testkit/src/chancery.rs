@@ -130,6 +130,12 @@ impl Chancery {
         self.environment.as_ref().expect("a lab that is ready has written it")
     }
 
+    /// What it has logged in this run.
+    #[must_use]
+    pub fn log(&self) -> String {
+        text(&self.process.stderr)
+    }
+
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -1,0 +1,139 @@
+//! Measures a lab over HTTP and prints a table; `cargo xtask bench` builds both optimised and adds the machine.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints its results")]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use integration::ca;
+use integration::load::{Measured, Requests};
+use integration::people::EMAIL;
+use integration::rekor::{Entry, new_key};
+use testkit::{Chancery, Launch};
+
+/// Measures the binary beside this one.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Where the lab's data goes: a folder on the disk whose writes are to be measured
+    #[arg(long)]
+    dir: PathBuf,
+    /// How long each run may last
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+}
+
+/// More than any machine answers in one run; making them is not measured.
+const PER_SECOND: u64 = 12_000;
+
+#[tokio::main]
+async fn main() {
+    let options = Options::parse();
+    let folder = tempfile::tempdir_in(&options.dir).expect("the folder can be written");
+    let sync = sync_time(folder.path());
+    let launch = Launch::lab(&folder.path().join("lab"));
+    let begun = Instant::now();
+    let mut lab = launch.start_in(folder.path()).await.unwrap_or_else(|ended| panic!("{ended}"));
+    let first_start = begun.elapsed();
+    let ended = lab.stop();
+    assert_eq!(ended.code, Some(0), "{ended}");
+    let begun = Instant::now();
+    lab.restart().await.unwrap_or_else(|ended| panic!("{ended}"));
+    let second_start = begun.elapsed();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let idle = resident_mib(lab.pid());
+
+    println!("| what | clients | per second | p50 | p99 | server CPU per request |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    let limit = Duration::from_secs(options.seconds);
+    for clients in [1, 64, 512] {
+        // One client waits for the disk each time: it needs fewer requests.
+        let count = if clients == 1 { options.seconds * 1_000 } else { options.seconds * PER_SECOND };
+        measure("Rekor v2 entries", entries(&lab, count), clients, limit, lab.pid()).await;
+    }
+    measure("certificates, logged in CT", certificates(&lab, options.seconds * PER_SECOND / 3), 64, limit, lab.pid()).await;
+    measure("timestamps", timestamps(&lab, options.seconds * PER_SECOND), 64, limit, lab.pid()).await;
+    println!();
+    println!("| what | |");
+    println!("| --- | ---: |");
+    println!("| first start, with keys and proof | {} |", shown(first_start));
+    println!("| second start | {} |", shown(second_start));
+    println!("| memory, idle | {idle:.1} MiB |");
+    println!("| memory, after the runs above | {:.1} MiB |", resident_mib(lab.pid()));
+    println!("| `fdatasync` of 4 KiB on this disk, p50 | {} |", shown(sync));
+}
+
+async fn measure(what: &str, requests: Requests, clients: usize, limit: Duration, server: u32) {
+    eprintln!("measuring {what} with {clients} clients");
+    let before = cpu_time(server);
+    let measured: Measured = requests.send(clients, limit).await;
+    let cpu = (cpu_time(server) - before) / measured.answered as u32;
+    let (p50, p99) = (shown(measured.percentile(50)), shown(measured.percentile(99)));
+    println!("| {what} | {clients} | {:.0} | {p50} | {p99} | {} |", measured.rate(), shown(cpu));
+}
+
+fn entries(lab: &Chancery, count: u64) -> Requests {
+    let key = new_key();
+    let bodies = (0..count).map(|_| Entry::by(&key).request.to_string().into_bytes());
+    Requests::new(&lab.env().url("CHANCERY_REKOR_URL", "/api/v2/log/entries"), "application/json", 201, bodies)
+}
+
+fn certificates(lab: &Chancery, count: u64) -> Requests {
+    let token = lab.token(&["--email", EMAIL]);
+    let bodies = (0..count).map(|_| ca::request(&token, &new_key(), EMAIL.as_bytes()).to_string().into_bytes());
+    Requests::new(&lab.env().url("CHANCERY_FULCIO_URL", "/api/v2/signingCert"), "application/json", 200, bodies)
+}
+
+fn timestamps(lab: &Chancery, count: u64) -> Requests {
+    // SEQUENCE { 1, SEQUENCE { SEQUENCE { sha256 }, digest } }: what sigstore-go asks, 56 bytes.
+    let head = hex::decode("3036020101303130").expect("hex digits");
+    let algorithm = hex::decode("0d060960864801650304020105000420").expect("hex digits");
+    let query = move |_| [head.as_slice(), &algorithm, &rand::random::<[u8; 32]>()].concat();
+    Requests::new(
+        &lab.env().url("CHANCERY_TSA_URL", "/api/v1/timestamp"),
+        "application/timestamp-query",
+        200,
+        (0..count).map(query),
+    )
+}
+
+/// User and system time of a process, in the kernel's ticks of 10 ms.
+fn cpu_time(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("the server runs");
+    // The program's name stands in brackets and may contain anything; the two times are the 12th and 13th field after it.
+    let fields: Vec<&str> = stat.rsplit_once(") ").expect("a name in brackets").1.split(' ').collect();
+    let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+fn resident_mib(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the server runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says so");
+    line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
+}
+
+/// What one durable write costs here at the least: every figure above rests on it.
+fn sync_time(folder: &Path) -> Duration {
+    use std::os::unix::fs::FileExt as _;
+    let file = std::fs::File::create(folder.join("sync")).expect("the folder can be written");
+    let mut times: Vec<Duration> = (0..200)
+        .map(|round| {
+            file.write_all_at(&[1; 4096], round * 4096).expect("the disk has room");
+            let begun = Instant::now();
+            file.sync_data().expect("the disk syncs");
+            begun.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// `0.26 ms`, `41 ms`, `2.1 s`.
+fn shown(time: Duration) -> String {
+    let milliseconds = time.as_secs_f64() * 1000.0;
+    match milliseconds {
+        ..10.0 => format!("{milliseconds:.2} ms"),
+        ..1000.0 => format!("{milliseconds:.0} ms"),
+        _ => format!("{:.1} s", milliseconds / 1000.0),
+    }
+}

@@ -1,0 +1,41 @@
+//! Who signs, and how a verifier names them.
+
+use testkit::{Chancery, Client};
+
+/// A person at the lab's e-mail issuer.
+pub const EMAIL: &str = "dev@corp.example";
+
+/// cosign with what `chancery env` prints and a token of the lab's issuer, as `lab.token` takes it; nothing else.
+#[must_use]
+pub fn cosign(lab: &Chancery, token: &[&str]) -> Client {
+    Client::cosign().with_environment(lab.env()).with("SIGSTORE_ID_TOKEN", lab.token(token))
+}
+
+/// cosign as a person at the e-mail issuer.
+#[must_use]
+pub fn developer(lab: &Chancery) -> Client {
+    cosign(lab, &["--email", EMAIL])
+}
+
+/// The flags that name the person at the e-mail issuer.
+#[must_use]
+pub fn by_developer(lab: &Chancery) -> Vec<String> {
+    by(EMAIL, lab.env().get("CHANCERY_OIDC_ISSUER"))
+}
+
+/// The flags that name a signer.
+#[must_use]
+pub fn by(identity: &str, issuer: &str) -> Vec<String> {
+    ["--certificate-identity", identity, "--certificate-oidc-issuer", issuer].map(str::to_owned).to_vec()
+}
+
+/// Arguments, some given one by one and some as a list.
+#[must_use]
+pub fn arguments(first: &[&str], list: &[String], last: &[&str]) -> Vec<String> {
+    first
+        .iter()
+        .map(|word| (*word).to_owned())
+        .chain(list.iter().cloned())
+        .chain(last.iter().map(|word| (*word).to_owned()))
+        .collect()
+}

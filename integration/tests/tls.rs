@@ -1,0 +1,66 @@
+//! Every service over HTTPS behind a private authority, as in real use.
+
+#![allow(clippy::unwrap_used, reason = "what fails in a test is meant to panic")]
+
+use std::time::Duration;
+
+use integration::installation::Installation;
+use integration::people::{EMAIL, arguments, by};
+use serde_json::json;
+use testkit::{FakeIssuer, TestCa, TokenKey, wait_until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cosign_signs_over_https_and_certificates_are_replaced_while_running() {
+    let (old, new) = (TestCa::new("old authority"), TestCa::new("new authority"));
+    let people = FakeIssuer::http("", TokenKey::rs256("k")).await;
+    let installation = Installation::init(&old, &["--oidc-issuer", people.url()]);
+    let authorities = installation.trust(&[&old, &new]);
+    let mut chancery = installation.serve().await.unwrap_or_else(|ended| panic!("{ended}"));
+    let token = || people.mint(json!({"sub": EMAIL, "email": EMAIL, "email_verified": true}));
+    let sign_and_verify = |name: &str| {
+        let client = installation.cosign().with("SIGSTORE_ID_TOKEN", token());
+        client.file("blob", name);
+        client.run(["sign-blob", "--yes", "--bundle", "b.json", "blob"]).ok();
+        client.run(arguments(&["verify-blob", "--bundle", "b.json"], &by(EMAIL, people.url()), &["blob"])).ok();
+    };
+    sign_and_verify("before");
+
+    installation.replace_certificate(&new);
+    let (knows_old, knows_new) = (testkit::http(&[&old.pem()]), testkit::http(&[&new.pem()]));
+    for service in ["fulcio", "ctlog", "rekor-v2", "tsa", "tuf"] {
+        let url = installation.url(service);
+        wait_until(&format!("{service} serves the new certificate"), Duration::from_secs(30), async || {
+            knows_new.get(&url).send().await.is_ok()
+        })
+        .await;
+    }
+    // Connections that were open may stay; a new one gets the new certificate only.
+    assert!(knows_old.get(installation.url("tuf")).send().await.is_err(), "the old certificate is still served");
+    std::fs::write(authorities, new.pem()).unwrap();
+    let client = installation.cosign().with("SIGSTORE_ID_TOKEN", token());
+    client.file("blob", "after");
+    client.run(["sign-blob", "--yes", "--bundle", "b.json", "blob"]).ok();
+    let ended = chancery.stop();
+    assert_eq!(ended.code, Some(0), "{ended}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_http_beyond_loopback_is_a_start_up_error() {
+    let ca = TestCa::new("authority");
+    let mut installation = Installation::init(&ca, &[]);
+    *installation.config("/rekor_v2/http") = json!({"listen": ["0.0.0.0:0"]});
+    let ended = installation.serve().await.expect_err("it must not start");
+    assert_eq!(ended.code, Some(1), "{ended}");
+    assert!(ended.stderr.contains("[listen_plain_http]") && ended.stderr.contains("0.0.0.0"), "{ended}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_not_the_certificates_is_a_start_up_error() {
+    let ca = TestCa::new("authority");
+    let mut installation = Installation::init(&ca, &[]);
+    let other = ca.server(&["localhost"]).write(&installation.dir(), "other").1;
+    *installation.config("/tuf/http/tls/key") = other.display().to_string().into();
+    let ended = installation.serve().await.expect_err("it must not start");
+    assert_eq!(ended.code, Some(1), "{ended}");
+    assert!(ended.stderr.contains("other.key"), "{ended}");
+}

@@ -1,0 +1,97 @@
+//! Measurements of an optimised build, as a table with the machine they were made on.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::layout;
+use crate::process::{self, Took};
+use crate::tools;
+
+/// What `cargo xtask bench` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// How long each run may last, in seconds
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Build from nothing in a folder of its own, to measure the build too
+    #[arg(long)]
+    fresh: bool,
+    /// Put the table into docs/benchmarks.md as well
+    #[arg(long)]
+    write: bool,
+}
+
+/// The table stands between these lines.
+const BEGIN: &str = "<!-- measured: cargo xtask bench --write -->\n";
+const END: &str = "<!-- end of what was measured -->";
+
+/// `cargo xtask bench`.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let target = layout::target().join(if options.fresh { "bench-fresh" } else { "bench" });
+    if options.fresh && target.exists() {
+        fs::remove_dir_all(&target).with_context(|| format!("cannot empty {}", target.display()))?;
+    }
+    let begun = Instant::now();
+    let mut cargo = tools::cargo();
+    cargo.current_dir(layout::repository()).args(["build", "--profile", "dist", "--locked", "--workspace", "--bins"]);
+    process::run(cargo.env("CARGO_TARGET_DIR", &target))?;
+    let built = begun.elapsed();
+
+    let binary = target.join("dist/chancery");
+    let size = fs::metadata(&binary).with_context(|| format!("cannot read {}", binary.display()))?.len();
+    // The data goes where the build went: to a disk, which a temporary folder may not be on.
+    let mut bench = Command::new(target.join("dist/bench"));
+    bench.stderr(std::process::Stdio::inherit()).args(["--seconds", &options.seconds.to_string(), "--dir"]).arg(&target);
+    let mut table = process::output(&mut bench)?;
+    table.push_str(&format!("| binary, profile `dist` | {:.1} MB |\n", size as f64 / 1e6));
+    if options.fresh {
+        table.push_str(&format!("| build of it from nothing | {} |\n", Took(built)));
+    }
+    let text = format!("{}\n\n{table}", machine(&target)?);
+    println!("{text}");
+    if options.write { write(&text) } else { Ok(()) }
+}
+
+/// One paragraph about where the figures come from.
+fn machine(folder: &Path) -> Result<String> {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").context("cannot read /proc/cpuinfo")?;
+    let values = |name: &str| {
+        cpuinfo
+            .lines()
+            .filter_map(|line| line.strip_prefix(name)?.split_once(": "))
+            .map(|(_, value)| value.to_owned())
+            .collect::<Vec<_>>()
+    };
+    let models = values("model name");
+    let memory = fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
+    let kib: f64 = memory
+        .split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse().ok())
+        .context("/proc/meminfo does not begin with the total")?;
+    let said = |program: &str, arguments: &[&str]| -> Result<String> {
+        Ok(process::output(Command::new(program).args(arguments).current_dir(folder))?.trim().to_owned())
+    };
+    Ok(format!(
+        "Commit {} on {} × {}, {:.0} GiB of memory, file system {}, Linux {}, {}. The generator ran on the same cores.",
+        said("git", &["-C", &layout::repository().display().to_string(), "rev-parse", "--short=12", "HEAD"])?,
+        models.len(),
+        models.first().map_or("unknown processor", String::as_str),
+        kib / 1024.0 / 1024.0,
+        said("stat", &["-f", "-c", "%T", "."])?,
+        said("uname", &["-r"])?,
+        said("rustc", &["--version"])?,
+    ))
+}
+
+fn write(text: &str) -> Result<()> {
+    let file = layout::repository().join("docs/benchmarks.md");
+    let old = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let Some((before, rest)) = old.split_once(BEGIN) else { bail!("{} has no line {}", file.display(), BEGIN.trim()) };
+    let Some((_, after)) = rest.split_once(END) else { bail!("{} has no line {END}", file.display()) };
+    fs::write(&file, format!("{before}{BEGIN}\n{text}\n{END}{after}")).with_context(|| format!("cannot write {}", file.display()))
+}
