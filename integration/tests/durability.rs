@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails in a test is meant to panic")]
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -110,7 +111,16 @@ fn assert_certificates_were_synced(calls: &[Call], expected: usize) {
 struct Told {
     entries: Vec<Logged>,
     certificates: Vec<String>,
-    heads: Vec<Head>,
+    heads: BTreeSet<Head>,
+}
+
+impl Told {
+    /// Adds what was told in one more round, and the head that was seen after it.
+    fn absorb(&mut self, round: Self, head: Head) {
+        self.heads.extend(round.entries.iter().map(|entry| entry.head).chain([head]));
+        self.entries.extend(round.entries);
+        self.certificates.extend(round.certificates);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,6 +135,7 @@ async fn nothing_answered_is_lost_by_kill_9_under_load() {
     client.file("blob", "hello");
     client.run(["sign-blob", "--yes", "--bundle", "first.json", "blob"]).ok();
     let told = Arc::new(Mutex::new(Told::default()));
+    let mut all = Told::default();
     let mut ct_head = certificates.head().await;
 
     for round in 0..rounds {
@@ -136,20 +147,16 @@ async fn nothing_answered_is_lost_by_kill_9_under_load() {
         assert_eq!(*lab.env(), env, "round {round}");
 
         let head = log.head().await;
-        let told = &mut *told.lock().unwrap();
-        told.heads.extend(told.entries.iter().map(|entry| entry.head));
-        told.heads.push(head);
-        told.heads.sort_unstable();
-        told.heads.dedup();
+        all.absorb(std::mem::take(&mut told.lock().unwrap()), head);
         let leaves = log.leaves(head.size).await;
-        assert_consistent(&leaves, told.heads.iter().copied());
-        for entry in &told.entries {
+        assert_consistent(&leaves, all.heads.iter().copied());
+        for entry in &all.entries {
             assert_eq!(leaves.get(entry.index as usize), Some(&entry.body), "round {round}: entry {} is not there", entry.index);
         }
         let grown = certificates.head().await;
         certificates.assert_grown(&ct_head, &grown).await;
         ct_head = grown;
-        assert_all_certified(&certificates.leaves(ct_head.size).await, &told.certificates);
+        assert_all_certified(&certificates.leaves(ct_head.size).await, &all.certificates);
 
         let bundle = format!("{round}.json");
         client.run(["sign-blob", "--yes", "--bundle", &bundle, "blob"]).ok();
@@ -157,8 +164,7 @@ async fn nothing_answered_is_lost_by_kill_9_under_load() {
             client.run(arguments(&["verify-blob", "--bundle", bundle], &by_developer(&lab), &["blob"])).ok();
         }
     }
-    let told = told.lock().unwrap();
-    assert!(told.entries.len() > rounds * 10 && told.certificates.len() > rounds, "there was hardly any load");
+    assert!(all.entries.len() > rounds * 10 && all.certificates.len() > rounds, "there was hardly any load");
 }
 
 /// Clients that write until nobody answers any more, and remember every answer.
