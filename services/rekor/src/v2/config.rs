@@ -1,0 +1,25 @@
+//! Configuration of a Rekor v2 log.
+
+use chassis::config::{FilePath, ListenConfig};
+use serde::{Deserialize, Serialize};
+
+/// Section `rekor-v2` of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Base URL that clients use, without a trailing slash; its host is the log's origin, for ever.
+    pub public_url: String,
+    /// Where it listens.
+    pub http: ListenConfig,
+    /// The log's database file. Created by `init`, never by serving.
+    pub database: FilePath,
+    /// The log's private key, PKCS#8 PEM.
+    pub key: FilePath,
+    /// Memory for full entry bundles, in MiB.
+    #[serde(default = "default_bundle_cache_mib")]
+    pub bundle_cache_mib: u32,
+}
+
+fn default_bundle_cache_mib() -> u32 {
+    16
+}

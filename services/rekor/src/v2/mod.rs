@@ -1,0 +1,38 @@
+//! The Rekor v2 face: hashedrekord 0.0.2 in, a static tile log out.
+//!
+//! Life of an entry: [`write`] parses, verifies and canonicalises it (crate `entry`, no lock held) → the engine drops a
+//! duplicate or makes it durable together with a signed checkpoint (crate `tlog`) → [`answer`] checks the proof and writes the
+//! `TransparencyLogEntry`. Life of a read: [`read`] serves what the published checkpoint covers, and nothing beyond.
+
+mod answer;
+mod bundles;
+mod config;
+mod create;
+mod error;
+mod gateway;
+mod origin;
+mod read;
+mod router;
+mod start;
+mod submission;
+mod write;
+
+use merkle::Hash;
+use tlog::Log;
+
+pub use config::Config;
+pub use create::{Created, SEEDS, create};
+pub use error::StartError;
+pub use origin::{OriginError, origin_of};
+pub use start::{Identity, RekorV2, open};
+
+/// What the handlers share.
+#[derive(Debug)]
+struct App {
+    log: Log,
+    log_id: Hash,
+    bundles: bundles::Bundles,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! Opening the log. Nothing is created here: whatever is missing or does not fit is an error that says what to do.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use chassis::ReadyCheck;
+use chassis::reason::chain;
+use clock::Clock;
+use entry::MAX_BODY;
+use keys::{FileKey, Signer as _};
+use merkle::Hash;
+use note::Checkpoint;
+use pki::PublicKey;
+use tlog::sqlite::Database;
+use tlog::{Limits, Log, NoteSigner, TreeHeadSigner};
+
+use super::bundles::Bundles;
+use super::error::StartError;
+use super::origin::origin_of;
+use super::{App, Config, router};
+
+/// Name of this log in the database that it shares with the other faces.
+pub(super) const LOG_NAME: &str = "rekor-v2";
+
+/// A running Rekor v2 log: a handle, cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RekorV2 {
+    app: Arc<App>,
+    database: Database,
+    identity: Identity,
+}
+
+/// What makes the log this log. It goes into the trusted root and never changes.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// First line of every checkpoint.
+    pub origin: String,
+    /// `logId.keyId`, 32 bytes: for an ECDSA key SHA-256 of its SubjectPublicKeyInfo, for Ed25519 a hash that covers the origin.
+    pub log_id: Hash,
+    /// The log's key.
+    pub public_key: PublicKey,
+}
+
+/// Opens the log that [`create`](super::create) made, after checking that name, key, state, tiles and entries agree.
+///
+/// `published` is a checkpoint that is known from elsewhere to have been published, if there is one: the log must reach it.
+///
+/// # Errors
+/// [`StartError`], naming what does not agree with what.
+pub async fn open(config: &Config, clock: Arc<dyn Clock>, published: Option<Checkpoint>) -> Result<RekorV2, StartError> {
+    let (identity, signer) = identify(config)?;
+    let database = Database::open(&config.database).await?;
+    let limits = Limits { entry_bytes: MAX_BODY, ..Limits::default() };
+    let log = Log::open_with(Arc::new(database.log(LOG_NAME)), signer, clock, published, limits).await?;
+    let bundles = Bundles::new(u64::from(config.bundle_cache_mib) << 20);
+    Ok(RekorV2 { app: Arc::new(App { log_id: identity.log_id, log, bundles }), database, identity })
+}
+
+impl RekorV2 {
+    /// Everything it answers, layers included.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        router::router(Arc::clone(&self.app))
+    }
+
+    /// What goes into the trusted root.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The newest signed checkpoint, as it is served.
+    #[must_use]
+    pub fn checkpoint(&self) -> String {
+        self.app.log.checkpoint().note.clone()
+    }
+
+    /// Takes no more entries for ever; reads go on.
+    ///
+    /// # Errors
+    /// When the database fails; then try again until it does not.
+    pub async fn freeze(&self) -> Result<(), tlog::StoreError> {
+        self.app.log.freeze().await
+    }
+
+    /// Ready while the database answers.
+    #[must_use]
+    pub fn ready(&self) -> Arc<dyn ReadyCheck> {
+        Arc::new(DatabaseAnswers(self.app.log.clone()))
+    }
+
+    /// Writes what waits, answers it, and lets go of the database.
+    pub async fn close(self) {
+        self.app.log.clone().close().await;
+        self.database.close().await;
+    }
+}
+
+#[cfg(test)]
+impl RekorV2 {
+    pub(super) fn app(&self) -> &App {
+        &self.app
+    }
+}
+
+/// Who the log is, and what signs for it.
+pub(super) fn identify(config: &Config) -> Result<(Identity, Arc<dyn TreeHeadSigner>), StartError> {
+    let origin = origin_of(&config.public_url)?;
+    let key = FileKey::load(&config.key)?;
+    let public_key = key.public_key().clone();
+    let signer = NoteSigner::new(&origin, Arc::new(key))?;
+    Ok((Identity { origin, log_id: signer.key_id(), public_key }, Arc::new(signer)))
+}
+
+struct DatabaseAnswers(Log);
+
+#[async_trait]
+impl ReadyCheck for DatabaseAnswers {
+    fn name(&self) -> &str {
+        "database answers"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        // Any hash will do: what counts is that the index can be read.
+        self.0.index_of(&self.0.key_id()).await.map(drop).map_err(|error| chain(&error))
+    }
+}

@@ -1,0 +1,34 @@
+//! `POST /api/v2/log/entries`.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use entry::HashedRekordRequest;
+
+use super::App;
+use super::answer::logged_entry;
+use super::error::WriteError;
+use super::gateway::json_answer;
+use super::submission::HashedrekordSubmission;
+
+/// Takes in one entry; answers when it is durable and covered by a published checkpoint.
+///
+/// An entry that is there already is answered like a new one: a retry after a lost answer is where equal entries come from,
+/// and no client gets past a 409. The header tells the two apart.
+pub(super) async fn create_entry(State(app): State<Arc<App>>, body: Bytes) -> Result<Response, WriteError> {
+    const LOG_INDEX: HeaderName = HeaderName::from_static("x-log-index");
+    // One signature verification: dearer to hand to another thread than to do on this worker.
+    let entry = HashedRekordRequest::from_json(&body)?.verify()?;
+    let appended = app.log.append(Arc::new(HashedrekordSubmission(entry))).await?;
+    let existing = appended.duplicate.then_some(appended.index);
+
+    let mut response = json_answer(StatusCode::CREATED, logged_entry(app.log_id, appended)?.to_json());
+    match existing {
+        Some(index) => drop(response.headers_mut().insert(LOG_INDEX, HeaderValue::from(index))),
+        None => metrics::counter!("rekor_v2_new_hashedrekord_entries").increment(1),
+    }
+    Ok(response)
+}
