@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pki::KeyKind;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -136,6 +137,33 @@ proto_enum! {
         MlDsa87 = 22 "ML_DSA_87",
         /// ML-DSA-44.
         MlDsa44 = 23 "ML_DSA_44",
+    }
+}
+
+impl KeyDetails {
+    /// What a key of this kind is called when it signs with its usual hash; for Ed25519, without hashing first.
+    #[must_use]
+    pub fn of(kind: KeyKind) -> Self {
+        match kind {
+            KeyKind::P256 => Self::PkixEcdsaP256Sha256,
+            KeyKind::P384 => Self::PkixEcdsaP384Sha384,
+            KeyKind::P521 => Self::PkixEcdsaP521Sha512,
+            KeyKind::Ed25519 => Self::PkixEd25519,
+            KeyKind::Rsa { bits: 2048 } => Self::PkixRsaPkcs1V15_2048Sha256,
+            KeyKind::Rsa { bits: 3072 } => Self::PkixRsaPkcs1V15_3072Sha256,
+            // `PublicKey` knows no other length.
+            KeyKind::Rsa { .. } => Self::PkixRsaPkcs1V15_4096Sha256,
+        }
+    }
+}
+
+impl From<pki::HashAlgorithm> for HashAlgorithm {
+    fn from(algorithm: pki::HashAlgorithm) -> Self {
+        match algorithm {
+            pki::HashAlgorithm::Sha256 => Self::Sha2_256,
+            pki::HashAlgorithm::Sha384 => Self::Sha2_384,
+            pki::HashAlgorithm::Sha512 => Self::Sha2_512,
+        }
     }
 }
 

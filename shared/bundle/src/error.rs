@@ -84,12 +84,12 @@ pub enum Rule {
     #[error("is not a DER SubjectPublicKeyInfo of a kind we know (a PEM text is a common mistake)")]
     KeyUnreadable,
     /// The named algorithm is not the key's.
-    #[error("is {found}, but the key is {expected}")]
+    #[error("is {found}; expected {expected}, which the key is")]
     KeyDetails {
         /// What the document says.
         found: KeyDetails,
         /// What the key is.
-        expected: String,
+        expected: KeyDetails,
     },
     /// The log id is not the one clients compute.
     #[error("is {found}; clients compute {expected} from the key and the origin")]

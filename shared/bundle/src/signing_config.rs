@@ -179,7 +179,7 @@ enum Endpoint {
     Whole,
 }
 
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Listed {
     Needed,
     Optional,

@@ -1,9 +1,11 @@
 //! `dev.sigstore.trustroot.v1.TrustedRoot`: the keys and certificates a client believes.
 
+mod chain;
 mod check;
 #[cfg(test)]
 mod tests;
 
+use pki::PublicKey;
 use serde::{Deserialize, Serialize};
 
 use crate::algorithm::{HashAlgorithm, KeyDetails};
@@ -97,12 +99,11 @@ pub struct TransparencyLog {
 impl TransparencyLog {
     /// A log with `key`, known by the 32 bytes of `id`, trusted for entries from `valid_for.start` on.
     #[must_use]
-    pub fn new(base_url: impl Into<String>, key: (&[u8], KeyDetails), id: [u8; 32], valid_for: ValidFor) -> Self {
-        let (spki, key_details) = key;
+    pub fn new(base_url: impl Into<String>, key: &PublicKey, id: [u8; 32], valid_for: ValidFor) -> Self {
         Self {
             base_url: base_url.into(),
             hash_algorithm: HashAlgorithm::Sha2_256,
-            public_key: LogKey { raw_bytes: spki.into(), key_details, valid_for },
+            public_key: LogKey { raw_bytes: key.spki_der().into(), key_details: KeyDetails::of(key.kind()), valid_for },
             log_id: LogId { key_id: id.into() },
             checkpoint_key_id: None,
             operator: String::new(),

@@ -1,5 +1,8 @@
 //! The rules of ct-tsa-tuf §3.4 and clients §4.1, each because a released client refuses or misreads its violation.
 
+use pki::PublicKey;
+
+use super::chain::{self, Use};
 use super::{CertificateAuthority, TransparencyLog, TrustedRoot, ValidFor};
 use crate::algorithm::{HashAlgorithm, KeyDetails};
 use crate::error::{Document, DocumentError, Rule};
@@ -17,20 +20,14 @@ pub(super) fn trusted_root(root: &TrustedRoot) -> Result<(), DocumentError> {
     check_logs("tlogs", &root.tlogs, LogFace::Entries)?;
     check_logs("ctlogs", &root.ctlogs, LogFace::Certificates)?;
     check_distinct_ids(root)?;
-    check_authorities("certificateAuthorities", &root.certificate_authorities, Chain::Issuers)?;
-    check_authorities("timestampAuthorities", &root.timestamp_authorities, Chain::Timestamping)
+    check_authorities("certificateAuthorities", &root.certificate_authorities, Use::Issuing)?;
+    check_authorities("timestampAuthorities", &root.timestamp_authorities, Use::Timestamping)
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum LogFace {
     Entries,
     Certificates,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Chain {
-    Issuers,
-    Timestamping,
 }
 
 fn check_logs(list: &str, logs: &[TransparencyLog], face: LogFace) -> Result<(), DocumentError> {
@@ -44,6 +41,11 @@ fn check_logs(list: &str, logs: &[TransparencyLog], face: LogFace) -> Result<(),
         ensure(log.checkpoint_key_id.is_none(), || at("checkpointKeyId"), hint)?;
         ensure(log.operator.is_empty(), || at("operator"), OPERATOR)?;
         check_valid_for(log.public_key.valid_for, || at("publicKey.validFor"))?;
+        let Ok(key) = PublicKey::from_spki_der(&log.public_key.raw_bytes) else {
+            return Err(refused(at("publicKey.rawBytes"), Rule::KeyUnreadable));
+        };
+        let (found, expected) = (log.public_key.key_details, KeyDetails::of(key.kind()));
+        ensure(found == expected, || at("publicKey.keyDetails"), Rule::KeyDetails { found, expected })?;
         check_log_id(log, face, || at("logId.keyId"))?;
     }
     let starts = logs.iter().map(|log| log.public_key.valid_for.start);
@@ -76,7 +78,7 @@ fn check_distinct_ids(root: &TrustedRoot) -> Result<(), DocumentError> {
     Ok(())
 }
 
-fn check_authorities(list: &str, authorities: &[CertificateAuthority], chain: Chain) -> Result<(), DocumentError> {
+fn check_authorities(list: &str, authorities: &[CertificateAuthority], use_: Use) -> Result<(), DocumentError> {
     for (position, authority) in authorities.iter().enumerate() {
         let at = |member: &str| format!("{list}[{position}].{member}");
         let subject = &authority.subject;
@@ -85,19 +87,11 @@ fn check_authorities(list: &str, authorities: &[CertificateAuthority], chain: Ch
         ensure(crate::url::host(&authority.uri).is_some(), || at("uri"), url)?;
         ensure(authority.operator.is_empty(), || at("operator"), OPERATOR)?;
         check_valid_for(authority.valid_for, || at("validFor"))?;
-        check_chain(authority, chain, || at("certChain"))?;
+        chain::check(&authority.cert_chain, use_)
+            .map_err(|(member, rule)| refused(format!("{}{member}", at("certChain")), rule))?;
     }
     let starts = authorities.iter().map(|authority| authority.valid_for.start);
     ensure(starts.is_sorted(), || list.to_owned(), Rule::Unsorted)
-}
-
-fn check_chain(authority: &CertificateAuthority, chain: Chain, at: impl Fn() -> String) -> Result<(), DocumentError> {
-    let found = authority.cert_chain.certificates.len();
-    let (minimum, expected) = match chain {
-        Chain::Issuers => (1, "the issuing CA first, its trust anchor last"),
-        Chain::Timestamping => (2, "the leaf first, its trust anchor last: at least two"),
-    };
-    ensure(found >= minimum, at, Rule::ChainLength { found, expected })
 }
 
 const OPERATOR: Rule = Rule::Unwanted("older strict readers do not know it");
@@ -107,5 +101,9 @@ fn check_valid_for(valid_for: ValidFor, at: impl FnOnce() -> String) -> Result<(
 }
 
 fn ensure(holds: bool, at: impl FnOnce() -> String, rule: Rule) -> Result<(), DocumentError> {
-    if holds { Ok(()) } else { Err(DocumentError::Unpublishable { document: Document::TrustedRoot, at: at(), rule }) }
+    if holds { Ok(()) } else { Err(refused(at(), rule)) }
+}
+
+fn refused(at: String, rule: Rule) -> DocumentError {
+    DocumentError::Unpublishable { document: Document::TrustedRoot, at, rule }
 }

@@ -1,13 +1,16 @@
+use pki::{Certificate, PublicKey};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{Rule, Time};
 
-/// The bytes inside a PEM text of `testdata`.
 fn der(pem: &str) -> Vec<u8> {
-    let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
-    serde_json::from_value::<Base64>(base64.into()).unwrap().0
+    Certificate::from_pem(pem).unwrap().der().to_vec()
+}
+
+fn key(pem: &str) -> PublicKey {
+    PublicKey::from_pem(pem).unwrap()
 }
 
 const ED25519: &str = include_str!("../../testdata/rekor-ed25519.pub");
@@ -15,6 +18,12 @@ const REKOR: &str = include_str!("../../testdata/rekor.pub");
 const CTLOG: &str = include_str!("../../testdata/ctlog.pub");
 const FULCIO: [&str; 2] =
     [include_str!("../../testdata/fulcio-intermediate.pem"), include_str!("../../testdata/fulcio-root.pem")];
+/// Another root with the name of the first.
+const TWIN: &str = include_str!("../../testdata/fulcio-root-twin.pem");
+/// A CA for timestamping only.
+const TSA_INTERMEDIATE: &str = include_str!("../../testdata/tsa-intermediate.pem");
+/// A leaf for signing code.
+const LEAF: &str = include_str!("../../testdata/leaf.pem");
 const TSA: [&str; 2] = [include_str!("../../testdata/tsa.pem"), include_str!("../../testdata/tsa-root.pem")];
 
 fn since(text: &str) -> ValidFor {
@@ -22,10 +31,9 @@ fn since(text: &str) -> ValidFor {
 }
 
 fn log(url: &str, pem: &str, id: Option<[u8; 32]>) -> TransparencyLog {
-    let spki = der(pem);
-    let details = if pem == ED25519 { KeyDetails::PkixEd25519 } else { KeyDetails::PkixEcdsaP256Sha256 };
-    let id = id.unwrap_or_else(|| *note::ecdsa_key_id(&spki).as_bytes());
-    TransparencyLog::new(url, (&spki, details), id, since("2026-11-22T09:14:03.5Z"))
+    let key = key(pem);
+    let id = id.unwrap_or_else(|| key.fingerprint());
+    TransparencyLog::new(url, &key, id, since("2026-11-22T09:14:03.5Z"))
 }
 
 fn authority(name: &str, uri: &str, chain: [&str; 2]) -> CertificateAuthority {
@@ -73,15 +81,15 @@ fn entries_are_sorted_by_start() {
 
 #[test]
 fn an_ed25519_log_is_known_by_its_key_or_its_note_key_hash() {
-    let spki = der(ED25519);
-    let note_id = *note::ed25519_key_id("log2.rekor.example", spki[12..].try_into().unwrap()).as_bytes();
+    let raw = key(ED25519).key_bytes().try_into().unwrap();
+    let note_id = *note::ed25519_key_id("log2.rekor.example", &raw).as_bytes();
     let with = |url: &str, id| {
         let mut root = good();
         root.tlogs = vec![log(url, ED25519, Some(id))];
         root
     };
     with("https://log2.rekor.example", note_id).publishable().unwrap();
-    with("https://log2.rekor.example", *note::ecdsa_key_id(&spki).as_bytes()).publishable().unwrap();
+    with("https://log2.rekor.example", key(ED25519).fingerprint()).publishable().unwrap();
     assert!(
         refusal(with("https://log3.rekor.example", note_id))
             .starts_with("the trusted root must not be published: tlogs[0].logId")
@@ -113,7 +121,7 @@ fn each_variant_that_some_client_refuses_or_misreads_is_not_published() {
             root.ctlogs[0].log_id = root.tlogs[0].log_id.clone();
         }),
         ("ctlogs[0].publicKey.validFor ends before", |root| {
-            root.ctlogs[0].public_key.valid_for.end = end("2026-11-22T09:14:02Z")
+            root.ctlogs[0].public_key.valid_for.end = end("2026-11-22T09:14:02Z");
         }),
         ("certificateAuthorities[0].validFor ends before", |root| {
             root.certificate_authorities[0].valid_for.end = end("2026-11-22T09:14:02Z");
@@ -122,6 +130,40 @@ fn each_variant_that_some_client_refuses_or_misreads_is_not_published() {
         ("timestampAuthorities[0].subject needs both", |root| root.timestamp_authorities[0].subject.common_name.clear()),
         ("certificateAuthorities[0].uri is ;", |root| root.certificate_authorities[0].uri.clear()),
         ("certificateAuthorities[0].certChain has 0", |root| root.certificate_authorities[0].cert_chain.certificates.clear()),
+        ("tlogs[0].publicKey.rawBytes is not a DER", |root| {
+            root.tlogs[0].public_key.raw_bytes = REKOR.as_bytes().into();
+        }),
+        ("tlogs[0].publicKey.keyDetails is PKIX_ED25519; expected PKIX_ECDSA_P256_SHA_256", |root| {
+            root.tlogs[0].public_key.key_details = KeyDetails::PkixEd25519;
+        }),
+        ("certificateAuthorities[0].certChain.certificates[1] is not a DER", |root| {
+            root.certificate_authorities[0].cert_chain.certificates[1].raw_bytes = FULCIO[1].as_bytes().into();
+        }),
+        ("certificateAuthorities[0].certChain.certificates[0] is not issued by the next", |root| {
+            root.certificate_authorities[0].cert_chain.certificates.reverse();
+        }),
+        ("certificateAuthorities[0].certChain.certificates[0] is not self-signed", |root| {
+            root.certificate_authorities[0].cert_chain.certificates.truncate(1);
+        }),
+        ("certificateAuthorities[0].certChain.certificates[0] is not a CA", |root| {
+            root.certificate_authorities[0].cert_chain = root.timestamp_authorities[0].cert_chain.clone();
+        }),
+        ("certificateAuthorities[0].certChain.certificates[0] is not issued by the next", |root| {
+            root.certificate_authorities[0].cert_chain.certificates[1] =
+                root.timestamp_authorities[0].cert_chain.certificates[1].clone();
+        }),
+        ("timestampAuthorities[0].certChain.certificates[0] is a CA", |root| {
+            root.timestamp_authorities[0].cert_chain.certificates.reverse();
+        }),
+        ("certificateAuthorities[0].certChain.certificates[0] is not signed with the key of the next", |root| {
+            root.certificate_authorities[0].cert_chain.certificates[1].raw_bytes = der(TWIN).into();
+        }),
+        ("certificateAuthorities[0].certChain.certificates[0] excludes", |root| {
+            root.certificate_authorities[0].cert_chain.certificates[0].raw_bytes = der(TSA_INTERMEDIATE).into();
+        }),
+        ("timestampAuthorities[0].certChain.certificates[0] is not for timestamping", |root| {
+            root.timestamp_authorities[0].cert_chain.certificates[0].raw_bytes = der(LEAF).into();
+        }),
         ("timestampAuthorities[0].certChain has 1", |root| root.timestamp_authorities[0].cert_chain.certificates.truncate(1)),
     ];
     for (expected, change) in cases {
@@ -204,7 +246,7 @@ fn refusals_say_what_and_why_in_one_line() {
         format!(
             "the trusted root must not be published: tlogs[0].logId.keyId is {}; clients compute {} from the key and the origin",
             hex::encode([0; 32]),
-            hex::encode(note::ecdsa_key_id(&der(REKOR)).as_bytes()),
+            hex::encode(key(REKOR).fingerprint()),
         )
     );
 }
