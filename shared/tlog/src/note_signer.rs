@@ -87,3 +87,76 @@ impl fmt::Debug for NoteSigner {
         f.debug_struct("NoteSigner").field("origin", &self.origin).field("key_id", &self.key_id).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use keys::FileKey;
+    use merkle::EMPTY_ROOT;
+
+    use super::*;
+
+    fn key(kind: KeyKind) -> Arc<dyn Signer> {
+        Arc::new(FileKey::generate(kind).unwrap())
+    }
+
+    fn head(origin: &str) -> TreeHead {
+        TreeHead { origin: origin.to_owned(), size: 0, root: EMPTY_ROOT, time: Timestamp::UNIX_EPOCH }
+    }
+
+    #[tokio::test]
+    async fn a_head_is_signed_and_known_again() {
+        for kind in [KeyKind::P256, KeyKind::Ed25519] {
+            let signer = NoteSigner::new("log.example", key(kind)).unwrap();
+            let note = signer.sign(&head("log.example")).await.unwrap();
+            assert_eq!(signer.verify(&note).unwrap(), Checkpoint::new("log.example", 0, EMPTY_ROOT));
+            let line: SignedNote = note.parse().unwrap();
+            assert_eq!((line.signatures().len(), line.signatures()[0].name.as_str()), (1, "log.example"));
+            assert_eq!(line.signatures()[0].hint, KeyHint::of(&signer.key_id()));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_key_id_is_the_one_clients_compute() {
+        let p256 = key(KeyKind::P256);
+        let id = NoteSigner::new("log.example", p256.clone()).unwrap().key_id();
+        assert_eq!(id, merkle::sha256(p256.public_key().spki_der()));
+        assert_eq!(id, NoteSigner::new("other.example", p256).unwrap().key_id(), "an ECDSA key has one id under any name");
+        let ed25519 = key(KeyKind::Ed25519);
+        let ids = ["log.example", "other.example"].map(|origin| NoteSigner::new(origin, ed25519.clone()).unwrap().key_id());
+        assert_ne!(ids[0], ids[1]);
+    }
+
+    #[tokio::test]
+    async fn heads_of_others_are_refused() {
+        let signer = NoteSigner::new("log.example", key(KeyKind::P256)).unwrap();
+        let note = signer.sign(&head("log.example")).await.unwrap();
+        let other = NoteSigner::new("log.example", key(KeyKind::P256)).unwrap();
+        assert!(matches!(other.verify(&note), Err(HeadError::NotSigned { .. })));
+        assert!(matches!(signer.verify("log.example\n0\n"), Err(HeadError::Note(_))));
+        let changed = note.replacen("\n0\n", "\n1\n", 1);
+        assert!(matches!(signer.verify(&changed), Err(HeadError::BadSignature { .. })));
+        let note: SignedNote = note.parse().unwrap();
+        let forged = NoteSignature { signature: vec![7; 64], ..note.signatures()[0].clone() };
+        let two = SignedNote::new(note.text().to_owned(), vec![note.signatures()[0].clone(), forged]).unwrap();
+        assert!(
+            matches!(signer.verify(&two.to_string()), Err(HeadError::BadSignature { .. })),
+            "one good line does not make up for it"
+        );
+        let no_checkpoint = SignedNote::new(
+            "text\n".into(),
+            vec![NoteSignature {
+                name: "log.example".into(),
+                hint: KeyHint::of(&signer.key_id()),
+                signature: signer.key.sign(b"text\n").await.unwrap(),
+            }],
+        );
+        assert!(matches!(signer.verify(&no_checkpoint.unwrap().to_string()), Err(HeadError::Checkpoint(_))));
+    }
+
+    #[test]
+    fn what_clients_refuse_is_no_log() {
+        assert!(matches!(NoteSigner::new("log.example", key(KeyKind::P384)), Err(UnsuitableSigner::Key { kind: KeyKind::P384 })));
+        assert!(matches!(NoteSigner::new("log.example - 12", key(KeyKind::P256)), Err(UnsuitableSigner::Origin(_))));
+    }
+}

@@ -98,7 +98,7 @@ impl Database {
         // One connection by hand first: what is wrong with the file is wrong at once, where a pool would try again and again.
         probe(path).await?;
         let failed = |source| DatabaseError::Failed { path: path.to_owned(), source };
-        let writer = pool(1).connect_with(options(path)).await.map_err(failed)?;
+        let writer = pool(1).connect_with(options(path).pragma("cache_size", WRITER_CACHE)).await.map_err(failed)?;
         MIGRATIONS.run(&writer).await.map_err(|source| match source {
             MigrateError::Execute(source) => failed(source),
             source => DatabaseError::Schema { path: path.to_owned(), source },
@@ -123,6 +123,10 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 /// WAL pages after which they are copied into the file, 16 MiB: rarely enough that most commits sync once.
 const CHECKPOINT_PAGES: &str = "4096";
+
+/// The writer's page cache in KiB, negated as SQLite wants it. A full batch with its index pages fits: else pages are written to the
+/// WAL in the middle of the transaction, and read and written again.
+const WRITER_CACHE: &str = "-16384";
 
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
@@ -209,5 +213,49 @@ fn lock(path: &Path) -> Result<File, DatabaseError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(DatabaseError::InUse { path: path.to_owned() }),
         Err(TryLockError::Error(source)) => Err(file_error(source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_connection_keeps_what_durability_rests_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create(folder.path().join("a.db")).await.unwrap();
+        for pool in [database.writer(), database.readers()] {
+            let mut held = Vec::new();
+            for _ in 0..pool.options().get_max_connections() {
+                let mut connection = pool.acquire().await.unwrap();
+                assert_eq!(wrong_setting(&mut connection).await.unwrap(), None);
+                held.push(connection);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_does_not_is_found_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        Database::create(&path).await.unwrap().close().await;
+        for (options, setting) in [
+            (options(&path).synchronous(SqliteSynchronous::Normal), "synchronous is 1, expected 2"),
+            (options(&path).foreign_keys(false), "foreign_keys is 0, expected 1"),
+            (options(&path).busy_timeout(Duration::ZERO), "busy_timeout is 0, expected 5000"),
+            (options(&path).journal_mode(SqliteJournalMode::Delete), "journal_mode is delete, expected wal"),
+        ] {
+            let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+            assert_eq!(wrong_setting(&mut connection).await.unwrap().as_deref(), Some(setting));
+            connection.close().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn readers_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create(folder.path().join("a.db")).await.unwrap();
+        assert!(sqlx::query("DELETE FROM log").execute(database.readers()).await.is_err());
+        assert!(sqlx::query("DELETE FROM log").execute(database.writer()).await.is_ok());
     }
 }

@@ -1,12 +1,10 @@
 //! Appends: what is answered, what is a duplicate, what is refused.
 
-mod common;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Entry, Plain, World, append_all, at, grow, numbers, verify};
+use crate::common::{Entry, Plain, World, append_all, at, grow, numbers, verify};
 use jiff::SignedDuration;
 use merkle::{EMPTY_ROOT, leaf_hash};
 use tlog::{AppendError, Leaf, Limits, Log, ReadError, Submission};

@@ -1,11 +1,4 @@
 //! A log of numbers, and what every test does with one.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    missing_debug_implementations,
-    clippy::unwrap_used,
-    reason = "a test helper: each file uses its part"
-)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -124,4 +117,20 @@ pub async fn grow(log: &Log, range: std::ops::Range<u64>) {
 pub fn verify(appended: &Appended) {
     let hash = leaf_hash(&appended.leaf.data);
     merkle::verify_inclusion(&hash, appended.index, appended.head.size, &appended.proof, &appended.head.root).unwrap();
+}
+
+/// Changes the file behind the log's back. Nothing may have it open.
+pub async fn tamper(folder: &Path, sql: &str) -> u64 {
+    use sqlx::Connection as _;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.join("log.db"));
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    done.rows_affected()
+}
+
+/// Ends everything that has the file open.
+pub async fn shut(log: Log, store: SqliteStore) {
+    log.close().await;
+    store.database().close().await;
 }

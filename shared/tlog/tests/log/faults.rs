@@ -1,0 +1,430 @@
+//! Each write of a batch fails, before it took effect and after; then the log is whole, and goes on.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use crate::common::{Entry, World, append_all, at, grow, numbers, shut, verify};
+use async_trait::async_trait;
+use clock::ManualClock;
+use jiff::{SignedDuration, Timestamp};
+use keys::SignError;
+use merkle::{Hash, verify_consistency};
+use note::Checkpoint;
+use proptest::prelude::*;
+use tlog::sqlite::SqliteStore;
+use tlog::{
+    AppendError, Appended, FullTile, HeadError, Log, NewEntry, SignedTreeHead, State, Store, StoreError, Stored, Transaction,
+    TreeHead, TreeHeadSigner,
+};
+
+/// What a batch asks of its store and its signer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Begin,
+    Find,
+    Entries,
+    Tiles,
+    Update,
+    Commit,
+    Sign,
+}
+
+const STEPS: [Step; 7] = [Step::Begin, Step::Find, Step::Entries, Step::Tiles, Step::Update, Step::Commit, Step::Sign];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// It is not done.
+    Before,
+    /// It is done and reported as failed.
+    After,
+}
+
+/// What is going to fail, in order; each fails once.
+#[derive(Debug, Clone, Default)]
+struct Faults(Arc<Mutex<Vec<(Step, When)>>>);
+
+impl Faults {
+    fn plan(&self, faults: &[(Step, When)]) {
+        *self.0.lock().unwrap() = faults.to_vec();
+    }
+
+    fn spent(&self) -> bool {
+        self.0.lock().unwrap().is_empty()
+    }
+
+    fn hits(&self, step: Step, when: When) -> bool {
+        let mut planned = self.0.lock().unwrap();
+        let hit = planned.first() == Some(&(step, when));
+        if hit {
+            planned.remove(0);
+        }
+        hit
+    }
+
+    fn check(&self, step: Step, when: When) -> Result<(), StoreError> {
+        let failed = || StoreError::Failed { doing: "failing on purpose", source: format!("{step:?} {when:?}").into() };
+        if self.hits(step, when) { Err(failed()) } else { Ok(()) }
+    }
+}
+
+#[derive(Debug)]
+struct FaultyStore {
+    inner: SqliteStore,
+    faults: Faults,
+}
+
+struct FaultyTransaction {
+    inner: Box<dyn Transaction>,
+    faults: Faults,
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+    async fn create(&self, state: &State) -> Result<(), StoreError> {
+        self.inner.create(state).await
+    }
+    async fn state(&self) -> Result<Option<State>, StoreError> {
+        self.inner.state().await
+    }
+    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        self.faults.check(Step::Begin, When::Before)?;
+        let inner = self.inner.begin().await?;
+        self.faults.check(Step::Begin, When::After)?;
+        Ok(Box::new(FaultyTransaction { inner, faults: self.faults.clone() }))
+    }
+    async fn entries(&self, range: Range<u64>) -> Result<Vec<Stored>, StoreError> {
+        self.inner.entries(range).await
+    }
+    async fn leaf_hashes(&self, range: Range<u64>) -> Result<Vec<(u64, Hash)>, StoreError> {
+        self.inner.leaf_hashes(range).await
+    }
+    async fn index_of(&self, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
+        self.inner.index_of(leaf_hash).await
+    }
+    async fn tiles(&self, level: u8, range: Range<u64>) -> Result<Vec<FullTile>, StoreError> {
+        self.inner.tiles(level, range).await
+    }
+    async fn extent(&self) -> Result<Option<(u64, u64)>, StoreError> {
+        self.inner.extent().await
+    }
+    async fn count(&self) -> Result<u64, StoreError> {
+        self.inner.count().await
+    }
+}
+
+#[async_trait]
+impl Transaction for FaultyTransaction {
+    fn state(&self) -> &State {
+        self.inner.state()
+    }
+    async fn find(&mut self, dedup_keys: &[Hash]) -> Result<Vec<(Hash, Stored)>, StoreError> {
+        self.faults.check(Step::Find, When::Before)?;
+        let found = self.inner.find(dedup_keys).await?;
+        self.faults.check(Step::Find, When::After)?;
+        Ok(found)
+    }
+    async fn insert_entries(&mut self, entries: &[NewEntry]) -> Result<(), StoreError> {
+        self.faults.check(Step::Entries, When::Before)?;
+        self.inner.insert_entries(entries).await?;
+        self.faults.check(Step::Entries, When::After)
+    }
+    async fn insert_tiles(&mut self, tiles: &[FullTile]) -> Result<(), StoreError> {
+        self.faults.check(Step::Tiles, When::Before)?;
+        self.inner.insert_tiles(tiles).await?;
+        self.faults.check(Step::Tiles, When::After)
+    }
+    async fn update(&mut self, state: &State) -> Result<(), StoreError> {
+        self.faults.check(Step::Update, When::Before)?;
+        self.inner.update(state).await?;
+        self.faults.check(Step::Update, When::After)
+    }
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        self.faults.check(Step::Commit, When::Before)?;
+        self.inner.commit().await?;
+        self.faults.check(Step::Commit, When::After)
+    }
+}
+
+/// Fails before, or signs another tree "after".
+struct FaultySigner {
+    inner: Arc<dyn TreeHeadSigner>,
+    faults: Faults,
+}
+
+#[async_trait]
+impl TreeHeadSigner for FaultySigner {
+    fn origin(&self) -> &str {
+        self.inner.origin()
+    }
+    fn key_id(&self) -> Hash {
+        self.inner.key_id()
+    }
+    async fn sign(&self, head: &TreeHead) -> Result<String, SignError> {
+        if self.faults.hits(Step::Sign, When::Before) {
+            return Err(SignError { fingerprint: "0123456789ab".into(), source: "failing on purpose".into() });
+        }
+        if self.faults.hits(Step::Sign, When::After) {
+            return self.inner.sign(&TreeHead { size: head.size + 1, ..head.clone() }).await;
+        }
+        self.inner.sign(head).await
+    }
+    fn verify(&self, signed: &str) -> Result<Checkpoint, HeadError> {
+        self.inner.verify(signed)
+    }
+}
+
+/// A log of `size` entries in a closed file, to be copied: making one takes longer than what is tried on it.
+struct Template {
+    world: World,
+    folder: tempfile::TempDir,
+}
+
+/// A log on a store that can fail.
+struct Fixture {
+    world: World,
+    faults: Faults,
+    store: SqliteStore,
+    log: Log,
+    _folder: tempfile::TempDir,
+}
+
+impl Template {
+    async fn new(size: u64) -> Self {
+        let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+        let (log, store) = world.sqlite(folder.path()).await;
+        grow(&log, 0..size).await;
+        shut(log, store).await;
+        Self { world, folder }
+    }
+
+    async fn fixture(&self) -> Fixture {
+        let (mut world, faults, folder) = (self.world.clone(), Faults::default(), tempfile::tempdir().unwrap());
+        world.signer = Arc::new(FaultySigner { inner: world.signer, faults: faults.clone() });
+        std::fs::copy(self.folder.path().join("log.db"), folder.path().join("log.db")).unwrap();
+        let store = SqliteStore::open(folder.path().join("log.db"), "test").await.unwrap();
+        let log = world.open(Arc::new(FaultyStore { inner: store.clone(), faults: faults.clone() })).await.unwrap();
+        Fixture { world, faults, store, log, _folder: folder }
+    }
+}
+
+impl Fixture {
+    /// As after a crash: memory is gone, the store is what it is.
+    async fn restart(&mut self) {
+        self.log.clone().close().await;
+        self.log =
+            self.world.open(Arc::new(FaultyStore { inner: self.store.clone(), faults: self.faults.clone() })).await.unwrap();
+    }
+
+    async fn stored(&self) -> u64 {
+        self.store.state().await.unwrap().unwrap().size
+    }
+
+    async fn append(&self, entry: &str) -> Result<Appended, AppendError> {
+        self.log.append(Arc::new(Entry(entry.into()))).await
+    }
+}
+
+fn expect_failure(answer: Result<Appended, AppendError>, step: Step) {
+    let error = answer.unwrap_err();
+    match step {
+        Step::Sign => assert!(matches!(error.code(), "log_sign_failed" | "log_store_failed"), "{error:?}"),
+        _ => assert_eq!(error.code(), "log_store_failed", "{error:?}"),
+    }
+}
+
+#[tokio::test]
+async fn each_step_of_a_batch_may_fail() {
+    for size in [254, 255, 256, 257] {
+        let template = Template::new(size).await;
+        for step in STEPS {
+            for when in [When::Before, When::After] {
+                for (crash, same_first) in [(false, true), (false, false), (true, true), (true, false)] {
+                    one_fault(template.fixture().await, step, when, crash, same_first).await;
+                }
+            }
+        }
+    }
+}
+
+/// One append fails in `step`; then the same entry and another one are appended, with or without a restart between.
+async fn one_fault(mut fixture: Fixture, step: Step, when: When, crash: bool, same_first: bool) {
+    let before = fixture.log.checkpoint();
+    let size = before.size;
+    fixture.faults.plan(&[(step, when)]);
+    let answer = fixture.append("x").await;
+    assert!(fixture.faults.spent(), "{step:?} {when:?} is a step of every batch");
+    let committed = (step, when) == (Step::Commit, When::After);
+    if committed {
+        // The row said that it took effect.
+        let appended = answer.unwrap();
+        verify(&appended);
+        assert_eq!((appended.index, appended.duplicate), (size, false));
+    } else {
+        expect_failure(answer, step);
+        assert_eq!(fixture.log.checkpoint(), before, "nothing was published");
+    }
+    fixture.world.check(&fixture.log, &fixture.store, size + u64::from(committed)).await;
+    if crash {
+        fixture.restart().await;
+    }
+    for entry in if same_first { ["x", "y"] } else { ["y", "x"] } {
+        let appended = fixture.append(entry).await.unwrap();
+        verify(&appended);
+        assert_eq!(appended.duplicate, committed && entry == "x");
+    }
+    fixture.world.check(&fixture.log, &fixture.store, size + 2).await;
+    fixture.restart().await;
+    fixture.world.check(&fixture.log, &fixture.store, size + 2).await;
+}
+
+#[tokio::test]
+async fn a_commit_of_unknown_outcome_is_found_out_by_the_next_batch() {
+    // The commit took effect, said it did not, and the store was gone when the row was to be read.
+    for size in [254, 255, 256, 257] {
+        let template = Template::new(size).await;
+        for (crash, next) in [(false, "x"), (false, "y"), (true, "x"), (true, "y")] {
+            let mut fixture = template.fixture().await;
+            fixture.faults.plan(&[(Step::Commit, When::After), (Step::Begin, When::Before)]);
+            expect_failure(fixture.append("x").await, Step::Commit);
+            assert!(fixture.faults.spent());
+            assert_eq!(
+                (fixture.stored().await, fixture.log.checkpoint().size),
+                (size + 1, size),
+                "in the store, and not known to be"
+            );
+            if crash {
+                fixture.restart().await;
+            }
+            let appended = fixture.append(next).await.unwrap();
+            verify(&appended);
+            let (index, duplicate) = if next == "x" { (size, true) } else { (size + 1, false) };
+            assert_eq!((appended.index, appended.duplicate), (index, duplicate));
+            fixture.world.check(&fixture.log, &fixture.store, size + if next == "x" { 1 } else { 2 }).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn whole_batches_fail_and_are_sent_again() {
+    let template = Template::new(200).await;
+    for step in STEPS {
+        for when in [When::Before, When::After] {
+            let mut fixture = template.fixture().await;
+            fixture.faults.plan(&[(step, when)]);
+            let answers = append_all(&fixture.log, numbers(200..800)).await;
+            assert!(fixture.faults.spent());
+            answers.iter().flatten().for_each(verify);
+            let stored = fixture.log.checkpoint().size;
+            fixture.world.check(&fixture.log, &fixture.store, stored).await;
+            let answered: HashMap<_, _> =
+                answers.iter().enumerate().filter_map(|(n, answer)| Some((n, answer.as_ref().ok()?.index))).collect();
+            for (n, answer) in append_all(&fixture.log, numbers(200..800)).await.into_iter().enumerate() {
+                let appended = answer.unwrap();
+                verify(&appended);
+                assert!(answered.get(&n).is_none_or(|index| *index == appended.index && appended.duplicate));
+            }
+            fixture.world.check(&fixture.log, &fixture.store, 800).await;
+            fixture.restart().await;
+            fixture.world.check(&fixture.log, &fixture.store, 800).await;
+        }
+    }
+}
+
+/// What can happen to a log.
+#[derive(Debug, Clone)]
+enum Event {
+    /// These entries come in at once; some were there before.
+    Append(Vec<u16>),
+    Refresh,
+    Restart,
+    /// By milliseconds, forward or back.
+    Clock(i64),
+    Fault(usize, bool),
+    /// Another writer on the same store appends.
+    Elsewhere(Vec<u16>),
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let entries = || prop::collection::vec(0_u16..400, 1..120);
+    let event = prop_oneof![
+        6 => entries().prop_map(Event::Append),
+        1 => Just(Event::Refresh),
+        1 => Just(Event::Restart),
+        2 => (-1_500_i64..2_500).prop_map(Event::Clock),
+        2 => (0..STEPS.len(), any::<bool>()).prop_map(|(step, after)| Event::Fault(step, after)),
+        2 => entries().prop_map(Event::Elsewhere),
+    ];
+    prop::collection::vec(event, 1..25)
+}
+
+/// Everything that was ever answered or published.
+#[derive(Default)]
+struct Witness {
+    entries: HashMap<u16, (u64, Timestamp)>,
+    heads: Vec<Arc<SignedTreeHead>>,
+}
+
+impl Witness {
+    fn see(&mut self, numbers: &[u16], answers: Vec<Result<Appended, AppendError>>) {
+        for (number, appended) in numbers.iter().zip(answers).filter_map(|(number, answer)| Some((*number, answer.ok()?))) {
+            verify(&appended);
+            let first = *self.entries.entry(number).or_insert((appended.index, appended.time));
+            assert_eq!((appended.index, appended.time), first, "an entry is where it was first said to be");
+            self.heads.push(appended.head);
+        }
+    }
+
+    /// Every head ever seen is a beginning of this one, and no two of one size differ.
+    async fn check(&self, log: &Log) {
+        let last = log.checkpoint();
+        for head in &self.heads {
+            assert!(head.size <= last.size && head.time <= last.time, "heads only grow");
+            let proof = log.consistency_proof(head.size, last.size).await.unwrap();
+            verify_consistency(head.size, last.size, &proof, &head.root, &last.root).unwrap();
+        }
+    }
+}
+
+async fn live(events: Vec<Event>) {
+    let mut fixture = Template::new(0).await.fixture().await;
+    let elsewhere = fixture.world.open(Arc::new(fixture.store.clone())).await.unwrap();
+    let mut witness = Witness::default();
+    let entries = |numbers: &[u16]| numbers.iter().map(|n| Entry(n.to_string())).collect::<Vec<_>>();
+    for event in events {
+        match event {
+            Event::Append(numbers) => witness.see(&numbers, append_all(&fixture.log, entries(&numbers)).await),
+            Event::Elsewhere(numbers) => witness.see(&numbers, append_all(&elsewhere, entries(&numbers)).await),
+            Event::Refresh => witness.heads.extend(fixture.log.refresh().await),
+            Event::Restart => fixture.restart().await,
+            Event::Clock(by) => fixture.world.clock.advance(SignedDuration::from_millis(by)),
+            Event::Fault(step, after) => fixture.faults.plan(&[(STEPS[step], if after { When::After } else { When::Before })]),
+        }
+    }
+    fixture.faults.plan(&[]);
+    set_late(&fixture.world.clock);
+    witness.see(&[1_000], append_all(&elsewhere, entries(&[1_000])).await);
+    witness.see(&[1_000], append_all(&fixture.log, entries(&[1_000])).await);
+    witness.check(&fixture.log).await;
+    witness.check(&elsewhere).await;
+    let size = fixture.log.checkpoint().size;
+    assert!(size > 0 && size as usize >= witness.entries.len());
+    fixture.world.check(&fixture.log, &fixture.store, size).await;
+}
+
+/// Later than anything that was signed.
+fn set_late(clock: &ManualClock) {
+    clock.set(at(1_800_000_000_000));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn whatever_happens_answers_stay_true(events in events()) {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(live(events));
+    }
+}

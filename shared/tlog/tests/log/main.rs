@@ -1,0 +1,11 @@
+//! The engine on real files, one story per module.
+#![allow(clippy::unwrap_used, unreachable_pub, missing_debug_implementations, reason = "these are tests, and helpers of tests")]
+
+mod append;
+mod batches;
+mod common;
+mod faults;
+mod reads;
+mod recover;
+mod sqlite;
+mod writers;

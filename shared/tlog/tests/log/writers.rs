@@ -1,0 +1,96 @@
+//! Two writers on one log never fork it, whoever they are.
+
+use std::sync::Arc;
+
+use crate::common::{Entry, World, append_all, grow, numbers, tamper, verify};
+use merkle::verify_consistency;
+use tlog::sqlite::{DatabaseError, SqliteStore};
+use tlog::{AppendError, Log, Store as _};
+
+/// Both write at once, the same and other entries; then everything both ever said must be true of one tree.
+async fn race(world: &World, one: (&Log, &SqliteStore), two: (&Log, &SqliteStore)) {
+    let mut heads = Vec::new();
+    for round in 0..10_u64 {
+        let base = round * 100;
+        let (a, b) = tokio::join!(append_all(one.0, numbers(base..base + 60)), append_all(two.0, numbers(base + 40..base + 100)));
+        for appended in a.into_iter().chain(b).map(Result::unwrap) {
+            verify(&appended);
+            heads.push(appended.head);
+        }
+    }
+    let last = append_all(one.0, [Entry("last".into())]).await.remove(0).unwrap();
+    assert_eq!(last.head.size, 1_001, "each entry once");
+    for head in heads {
+        let proof = one.0.consistency_proof(head.size, last.head.size).await.unwrap();
+        verify_consistency(head.size, last.head.size, &proof, &head.root, &last.head.root).unwrap();
+    }
+    let again = two.0.append(Arc::new(Entry("last".into()))).await.unwrap();
+    assert_eq!((again.index, again.duplicate, &again.head), (last.index, true, &last.head));
+    world.check(one.0, one.1, 1_001).await;
+    world.check(two.0, two.1, 1_001).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_logs_on_one_store() {
+    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    let (one, store) = world.sqlite(folder.path()).await;
+    let two = world.open(Arc::new(store.clone())).await.unwrap();
+    race(&world, (&one, &store), (&two, &store)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_that_got_around_the_lock() {
+    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    let (one, store) = world.sqlite(folder.path()).await;
+    std::fs::remove_file(folder.path().join("log.db.lock")).unwrap();
+    let second = SqliteStore::open(folder.path().join("log.db"), "test").await.unwrap();
+    let two = world.open(Arc::new(second.clone())).await.unwrap();
+    race(&world, (&one, &store), (&two, &second)).await;
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused() {
+    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    let (log, store) = world.sqlite(folder.path()).await;
+    let path = folder.path().join("log.db");
+    assert!(matches!(SqliteStore::open(&path, "test").await, Err(DatabaseError::InUse { .. })));
+    log.close().await;
+    drop(store);
+    world.open(Arc::new(SqliteStore::open(&path, "test").await.unwrap())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_goes_back_under_a_running_log_is_not_written_to() {
+    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    let (log, store) = world.sqlite(folder.path()).await;
+    grow(&log, 0..10).await;
+    let old = store.state().await.unwrap().unwrap();
+    grow(&log, 10..20).await;
+    tamper(folder.path(), "DELETE FROM entry WHERE idx >= 10").await;
+    let mut transaction = store.begin().await.unwrap();
+    transaction.update(&old).await.unwrap();
+    transaction.commit().await.unwrap();
+
+    for entry in ["15", "new"] {
+        let error = log.append(Arc::new(Entry(entry.into()))).await.unwrap_err();
+        assert!(matches!(error, AppendError::Store(_)), "{error}");
+    }
+    assert_eq!(log.checkpoint().size, 20, "what was published stays published");
+    assert_eq!(store.state().await.unwrap().unwrap(), old, "nothing is built upon it");
+    log.close().await;
+    let published = world.signer.verify(&world.open(Arc::new(store)).await.unwrap().checkpoint().note).unwrap();
+    assert_eq!(published.size, 10, "only a head kept elsewhere can tell after a restart");
+}
+
+#[tokio::test]
+async fn a_log_that_was_frozen_elsewhere_is_frozen_here() {
+    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    let (one, store) = world.sqlite(folder.path()).await;
+    let two = world.open(Arc::new(store.clone())).await.unwrap();
+    grow(&one, 0..3).await;
+    two.freeze().await.unwrap();
+    assert!(matches!(one.append(Arc::new(Entry("new".into()))).await, Err(AppendError::Frozen)));
+    assert!(matches!(two.append(Arc::new(Entry("new".into()))).await, Err(AppendError::Frozen)));
+    world.check(&one, &store, 3).await;
+    world.check(&two, &store, 3).await;
+}
