@@ -1,4 +1,5 @@
-//! The metric names of Sigstore's timestamp authority, with its labels and units, for dashboards that exist.
+//! The metric names of Sigstore's timestamp authority, with its labels, for dashboards that exist. Latencies are in seconds, as
+//! everywhere here; upstream's are in nanoseconds.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -23,10 +24,9 @@ pub(crate) fn observe(router: Router) -> Router {
         let (begun, path, method) = (Instant::now(), path(request.uri().path()), method(request.method().as_str()));
         let response = next.run(request).await;
         let code = response.status().as_u16().to_string();
-        // Upstream observes nanoseconds, whatever the name suggests.
-        let nanoseconds = begun.elapsed().as_secs_f64() * 1e9;
-        ::metrics::histogram!(LATENCY_BY_API, "path" => path, "method" => method).record(nanoseconds);
-        ::metrics::histogram!(LATENCY, "path" => path, "code" => code.clone()).record(nanoseconds);
+        let seconds = begun.elapsed().as_secs_f64();
+        ::metrics::histogram!(LATENCY_BY_API, "path" => path, "method" => method).record(seconds);
+        ::metrics::histogram!(LATENCY, "path" => path, "code" => code.clone()).record(seconds);
         ::metrics::counter!(REQUESTS, "path" => path, "method" => method, "code" => code).increment(1);
         response
     }))
