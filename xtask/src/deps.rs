@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -21,13 +21,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("pki", &[]),
     ("tsp", &[]),
     ("ct", &["merkle", "note", "pki"]),
-    ("entry", &["bundle", "pki", "merkle"]),
     ("bundle", &["pki", "note", "merkle"]),
+    ("entry", &["bundle", "pki", "merkle"]),
     // Seams.
     ("clock", &[]),
     ("keys", &["pki"]),
     // Engines and chassis.
-    ("tlog", &["merkle", "note", "keys", "clock"]),
+    ("tlog", &["merkle", "note", "pki", "keys", "clock"]),
     ("chassis", &["clock"]),
     ("verify", &["bundle", "entry", "pki", "ct", "tsp", "note", "merkle", "clock"]),
     ("sign", &["bundle", "entry", "pki", "tsp", "keys", "clock"]),
@@ -52,6 +52,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
+/// Dependencies that no source names, and why they are there all the same.
+const UNNAMED: &[(&str, &str, &str)] = &[
+    ("chancery", "aho-corasick", "one feature set, see the workspace's manifest"),
+    ("chancery", "cms", "one feature set"),
+    ("chancery", "getrandom", "one feature set"),
+    ("chancery", "regex-automata", "one feature set"),
+];
+
 /// Crates that prove something to the outside and would prove less if they knew a service's inside.
 const SERVICES: &[&str] = &["fulcio", "ctlog", "rekor", "tsa", "tuf"];
 
@@ -71,16 +79,33 @@ pub(crate) fn command() -> Result<()> {
 pub(crate) fn check() -> Result<String> {
     let workspace = Workspace::read()?;
     let mut wrong = workspace.wrong_edges();
+    wrong.extend(workspace.unnamed_dependencies()?);
     wrong.extend(proof_as_a_client(&layout::repository())?);
     wrong.extend(one_feature_set()?);
     if wrong.is_empty() {
-        return Ok(format!("{} crates, {} edges, one feature set", workspace.0.len(), workspace.edges()));
+        return Ok(format!("{} crates, {} edges, one feature set", workspace.0.len(), workspace.edges_of_ours()));
     }
     bail!("{}\nThe table of allowed edges is MAY_USE in xtask/src/deps.rs.", wrong.join("\n"))
 }
 
-/// For each crate, its edges to crates of ours: name, and whether only its tests have it.
-struct Workspace(BTreeMap<String, Vec<(String, bool)>>);
+/// The crates of the workspace by name.
+struct Workspace(BTreeMap<String, Crate>);
+
+#[derive(Default)]
+struct Crate {
+    folder: PathBuf,
+    edges: Vec<Edge>,
+}
+
+/// One line of a manifest.
+#[derive(Debug, PartialEq, Eq)]
+struct Edge {
+    /// As the manifest, and with underscores the source, calls it.
+    name: String,
+    ours: bool,
+    /// Only for tests.
+    dev: bool,
+}
 
 impl Workspace {
     fn read() -> Result<Self> {
@@ -91,27 +116,58 @@ impl Workspace {
     }
 
     fn from_metadata(metadata: &Value) -> Self {
-        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        let name = |value: &Value| value["name"].as_str().unwrap_or_default().to_owned();
-        let edges = |package: &Value| {
-            let ours = list(&package["dependencies"]).into_iter().filter(|dependency| dependency["path"].is_string());
-            ours.map(|dependency| (name(&dependency), dependency["kind"] == "dev")).collect()
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let edge = |edge: &Value| Edge {
+            name: text(if edge["rename"].is_string() { &edge["rename"] } else { &edge["name"] }),
+            ours: edge["path"].is_string(),
+            dev: edge["kind"] == "dev",
         };
-        Self(list(&metadata["packages"]).iter().map(|package| (name(package), edges(package))).collect())
+        let krate = |package: &Value| Crate {
+            folder: Path::new(&text(&package["manifest_path"])).parent().unwrap_or(Path::new("")).to_path_buf(),
+            edges: package["dependencies"].as_array().into_iter().flatten().map(edge).collect(),
+        };
+        Self(
+            metadata["packages"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|package| (text(&package["name"]), krate(package)))
+                .collect(),
+        )
     }
 
-    fn edges(&self) -> usize {
-        self.0.values().map(Vec::len).sum()
+    fn edges_of_ours(&self) -> usize {
+        self.0.values().flat_map(|krate| &krate.edges).filter(|edge| edge.ours).count()
+    }
+
+    /// Dependencies whose crate no source of their user names: they cost a build and say something untrue about the design.
+    fn unnamed_dependencies(&self) -> Result<Vec<String>> {
+        let mut wrong = Vec::new();
+        for (name, krate) in &self.0 {
+            let mut files = Vec::new();
+            rust_files(&krate.folder, &mut files)?;
+            let sources: Vec<String> = files.iter().map(fs::read_to_string).collect::<Result<_, _>>()?;
+            for edge in &krate.edges {
+                let known = UNNAMED.iter().any(|(user, unnamed, _)| user == name && *unnamed == edge.name);
+                if !known && !sources.iter().any(|source| names_crate(source, &edge.name.replace('-', "_"))) {
+                    wrong.push(format!(
+                        "{name} lists {} and no source of it names it; remove the line from its Cargo.toml",
+                        edge.name
+                    ));
+                }
+            }
+        }
+        Ok(wrong)
     }
 
     fn wrong_edges(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        for (name, edges) in &self.0 {
+        for (name, krate) in &self.0 {
             let Some((_, may_use)) = MAY_USE.iter().find(|(row, _)| row == name) else {
                 wrong.push(format!("{name} is not in the table; add a row that says what it may use"));
                 continue;
             };
-            for (to, dev) in edges {
+            for Edge { name: to, dev, .. } in krate.edges.iter().filter(|edge| edge.ours) {
                 let allowed = may_use.contains(&to.as_str()) || (*dev && to == "testkit");
                 if !allowed {
                     let kind = if *dev { "dev-depends" } else { "depends" };
@@ -152,7 +208,7 @@ fn proof_as_a_client(repository: &Path) -> Result<Vec<String>> {
     Ok(wrong)
 }
 
-fn rust_files(folder: &Path, found: &mut Vec<std::path::PathBuf>) -> Result<()> {
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     if !folder.is_dir() {
         return Ok(());
     }
@@ -167,19 +223,21 @@ fn rust_files(folder: &Path, found: &mut Vec<std::path::PathBuf>) -> Result<()> 
     Ok(())
 }
 
-/// The service crate a line of Rust names as a path (`rekor::…`, `use rekor`), comments aside.
+/// The service crate a line of Rust names, comments aside.
 fn names_a_service(line: &str) -> Option<&'static str> {
     let code = line.split("//").next().unwrap_or_default();
+    SERVICES.iter().copied().find(|service| names_crate(code, service))
+}
+
+/// Whether source names a crate as a path (`rekor::…`) or imports it whole (`use rekor;`).
+fn names_crate(source: &str, name: &str) -> bool {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-    SERVICES.iter().copied().find(|service| {
-        code.match_indices(service).any(|(at, _)| {
-            let before = &code[..at];
-            let after = &code[at + service.len()..];
-            let begins = !before.ends_with(is_word);
-            let is_path = after.starts_with("::")
-                || before.trim_end().ends_with("use") && (after.starts_with(';') || after.starts_with(" as "));
-            begins && is_path
-        })
+    source.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&source[..at], &source[at + name.len()..]);
+        // `::name` is a path from the root; `other::name` is something else.
+        let before = before.strip_suffix("::").filter(|before| !before.ends_with(is_word)).unwrap_or(before);
+        let whole = before.trim_end().ends_with("use") && (after.starts_with(';') || after.starts_with(" as "));
+        !before.ends_with(is_word) && (after.starts_with("::") || whole)
     })
 }
 
@@ -232,12 +290,10 @@ fn features(tree: &str) -> BTreeMap<String, BTreeSet<String>> {
 mod tests {
     use super::*;
 
-    fn workspace(edges: &[(&str, &[(&str, bool)])]) -> Workspace {
-        let all = MAY_USE.iter().map(|(name, _)| ((*name).to_owned(), Vec::new()));
-        let mut crates: BTreeMap<_, _> = all.collect();
-        for (name, to) in edges {
-            crates.insert((*name).to_owned(), to.iter().map(|(to, dev)| ((*to).to_owned(), *dev)).collect());
-        }
+    fn workspace(name: &str, edges: &[(&str, bool)]) -> Workspace {
+        let mut crates: BTreeMap<_, _> = MAY_USE.iter().map(|(name, _)| ((*name).to_owned(), Crate::default())).collect();
+        let edge = |(name, dev): &(&str, bool)| Edge { name: (*name).to_owned(), ours: true, dev: *dev };
+        crates.insert(name.to_owned(), Crate { folder: PathBuf::new(), edges: edges.iter().map(edge).collect() });
         Workspace(crates)
     }
 
@@ -261,23 +317,28 @@ mod tests {
             ("fulcio", "testkit", false, "fulcio depends on testkit"),
             ("stranger", "merkle", false, "stranger is not in the table"),
         ] {
-            let wrong = workspace(&[(from, &[(to, dev)])]).wrong_edges();
+            let wrong = workspace(from, &[(to, dev)]).wrong_edges();
             assert!(wrong.len() == 1 && wrong[0].contains(expected), "{wrong:?}");
         }
-        assert_eq!(workspace(&[("fulcio", &[("testkit", true), ("pki", false)])]).wrong_edges(), Vec::<String>::new());
+        assert_eq!(workspace("fulcio", &[("testkit", true), ("pki", false)]).wrong_edges(), Vec::<String>::new());
     }
 
     #[test]
     fn edges_are_read_from_metadata() {
         let metadata = serde_json::json!({"packages": [
-            {"name": "note", "dependencies": [
+            {"name": "note", "manifest_path": "/w/note/Cargo.toml", "dependencies": [
                 {"name": "merkle", "path": "/w/merkle", "kind": null},
                 {"name": "testkit", "path": "/w/testkit", "kind": "dev"},
-                {"name": "serde", "kind": null},
+                {"name": "der", "rename": "der07", "kind": null},
             ]},
         ]});
         let workspace = Workspace::from_metadata(&metadata);
-        assert_eq!(workspace.0["note"], [("merkle".to_owned(), false), ("testkit".to_owned(), true)]);
+        let edge = |name: &str, ours, dev| Edge { name: name.to_owned(), ours, dev };
+        let expected = [edge("merkle", true, false), edge("testkit", true, true), edge("der07", false, false)];
+        assert_eq!(
+            (workspace.0["note"].folder.as_path(), workspace.0["note"].edges.as_slice()),
+            (Path::new("/w/note"), expected.as_slice())
+        );
     }
 
     #[test]
@@ -290,6 +351,7 @@ mod tests {
             ("// rekor::Config", None),
             ("let rekor = env.rekor_url();", None),
             ("let url = rekor_v2::x();", None),
+            ("#[::rekor::main]", Some("rekor")),
         ] {
             assert_eq!(names_a_service(line), expected, "{line}");
         }
