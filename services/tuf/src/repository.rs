@@ -14,7 +14,7 @@ use crate::store::Files;
 
 /// The documents that are current, every signature, version, length and digest checked from `1.root.json` on.
 ///
-/// Expiry is not: what has expired is still the base of what comes next. See [`Repository::expired`].
+/// Expiry is not: what has expired is still the base of what comes next. See [`Repository::check_fresh`].
 #[derive(Debug, Clone)]
 pub(crate) struct Repository {
     pub(crate) root: Root,

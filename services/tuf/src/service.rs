@@ -116,7 +116,7 @@ impl Tuf {
         match self.refresh().await {
             Ok(refreshed) => refreshed.again,
             Err(error) => {
-                metrics::counter!("tuf_refresh_failures_total", "reason" => error.code()).increment(1);
+                metrics::counter!("chancery_tuf_refresh_failures_total", "reason" => error.code()).increment(1);
                 tracing::error!(code = error.code(), reason = chain(&error), "cannot keep the trust root fresh; trying again");
                 self.0.retry()
             }
@@ -240,7 +240,7 @@ impl Inner {
                 Role::Snapshot => "tuf_snapshot",
                 Role::Timestamp => "tuf_timestamp",
             };
-            metrics::gauge!("seconds_to_expiry", "object" => object).set(expires.left(now).as_secs_f64());
+            metrics::gauge!("chancery_seconds_to_expiry", "object" => object).set(expires.left(now).as_secs_f64());
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.expires = Some(expires);
