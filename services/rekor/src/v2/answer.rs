@@ -6,6 +6,7 @@ use merkle::Hash;
 use tlog::Appended;
 
 use super::error::WriteError;
+use super::metric;
 
 /// The entry with its proof against the checkpoint that covers it.
 ///
@@ -18,7 +19,7 @@ pub(super) fn logged_entry(log_id: Hash, appended: Appended) -> Result<Transpare
     let Appended { index, leaf, proof, head, .. } = appended;
     let leaf_hash = merkle::leaf_hash(&leaf.data);
     if merkle::verify_inclusion(&leaf_hash, index, head.size, &proof, &head.root).is_err() {
-        metrics::counter!("rekor_v2_inclusion_proof_failure_total").increment(1);
+        metric::proof_failure();
         return Err(WriteError::Proof { index });
     }
     Ok(TransparencyLogEntry {

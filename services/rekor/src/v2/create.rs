@@ -32,9 +32,12 @@ pub struct Created {
 
 /// Makes the log: database, signed empty tree, seeds. Never overwrites; the key must be there already.
 ///
-/// 1. An empty database file. 2. The log's first signed head. 3. The seeds, each durable before the next. A crash in between leaves
-/// a file that neither this nor [`open`](super::open) takes for a finished log with a published checkpoint of this size: `init` works in
-/// a folder of its own and starts over.
+/// 1. An empty database file.
+/// 2. The log's first signed head.
+/// 3. The seeds, each durable before the next.
+///
+/// A crash in between leaves a file with fewer entries than the checkpoint that was never returned: whoever calls this works in a
+/// folder that counts only when all of it is there, and starts over.
 ///
 /// # Errors
 /// [`StartError`]: a public URL or key that cannot be a log's, a database that is there already or cannot be written.

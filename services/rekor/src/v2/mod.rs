@@ -1,8 +1,8 @@
 //! The Rekor v2 face: hashedrekord 0.0.2 in, a static tile log out.
 //!
-//! Life of an entry: [`write`] parses, verifies and canonicalises it (crate `entry`, no lock held) → the engine drops a
-//! duplicate or makes it durable together with a signed checkpoint (crate `tlog`) → [`answer`] checks the proof and writes the
-//! `TransparencyLogEntry`. Life of a read: [`read`] serves what the published checkpoint covers, and nothing beyond.
+//! Life of an entry: `write.rs` parses, verifies and canonicalises it (crate `entry`, no lock held) → the engine drops a
+//! duplicate or makes it durable together with a signed checkpoint (crate `tlog`) → `answer.rs` checks the proof and writes the
+//! `TransparencyLogEntry`. Life of a read: `read.rs` serves what the published checkpoint covers, and nothing beyond.
 
 mod answer;
 mod bundles;
@@ -10,6 +10,7 @@ mod config;
 mod create;
 mod error;
 mod gateway;
+mod metric;
 mod origin;
 mod read;
 mod router;

@@ -18,7 +18,7 @@ use tlog::{Limits, Log, NoteSigner, TreeHeadSigner};
 use super::bundles::Bundles;
 use super::error::StartError;
 use super::origin::origin_of;
-use super::{App, Config, router};
+use super::{App, Config, metric, router};
 
 /// Name of this log in the database that it shares with the other faces.
 pub(super) const LOG_NAME: &str = "rekor-v2";
@@ -53,13 +53,13 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, published: Option<Chec
     let database = Database::open(&config.database).await?;
     let limits = Limits { entry_bytes: MAX_BODY, ..Limits::default() };
     let log = Log::open_with(Arc::new(database.log(LOG_NAME)), signer, clock, published, limits).await?;
+    metric::announce();
     let bundles = Bundles::new(u64::from(config.bundle_cache_mib) << 20);
     Ok(RekorV2 { app: Arc::new(App { log_id: identity.log_id, log, bundles }), database, identity })
 }
 
 impl RekorV2 {
     /// Everything it answers, layers included.
-    #[must_use]
     pub fn router(&self) -> Router {
         router::router(Arc::clone(&self.app))
     }

@@ -26,7 +26,7 @@ async fn the_first_answer_of_a_log_prints_every_default() {
     let note = rekor.checkpoint();
     let expected = format!(
         r#"{{"logIndex":"0","logId":{{"keyId":"{}"}},"kindVersion":{{"kind":"hashedrekord","version":"0.0.2"}},"integratedTime":"0","inclusionPromise":null,"inclusionProof":{{"logIndex":"0","rootHash":"{}","treeSize":"1","hashes":[],"checkpoint":{{"envelope":{}}}}},"canonicalizedBody":"{}"}}"#,
-        base64(&digest(&SHA256, rekor.identity().public_key.spki_der()).as_ref()),
+        base64(digest(&SHA256, rekor.identity().public_key.spki_der()).as_ref()),
         base64(body.leaf_hash().as_ref()),
         serde_json::to_string(&note).unwrap(),
         base64(body.body()),
@@ -144,7 +144,7 @@ async fn whatever_is_wrong_with_an_entry_is_said_and_nothing_is_logged() {
         ),
         (
             with(&|entry| {
-                entry["signature"]["verifier"] = json!({"x509Certificate": {"rawBytes": base64(b"no")}, "keyDetails": 5})
+                entry["signature"]["verifier"] = json!({"x509Certificate": {"rawBytes": base64(b"no")}, "keyDetails": 5});
             }),
             "entry_certificate",
             "X.509",
