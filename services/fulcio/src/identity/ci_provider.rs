@@ -141,7 +141,7 @@ mod tests {
         CiProvider::compile(&defaults, name, &extensions).unwrap()
     }
 
-    fn render(name: &str, extra: Value) -> Result<(String, BTreeMap<ExtensionField, String>), PrincipalError> {
+    fn render(name: &str, extra: &Value) -> Result<(String, BTreeMap<ExtensionField, String>), PrincipalError> {
         let mut claims =
             json!({ "iss": "https://issuer", "sub": "me", "runner": 12_345_678_901_234_567_u64, "ref": "o/r@refs/heads/x" });
         claims.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
@@ -152,10 +152,10 @@ mod tests {
 
     #[test]
     fn claims_and_defaults_make_name_and_extensions() {
-        let (name, extensions) = render(NAME, json!({})).unwrap();
+        let (name, extensions) = render(NAME, &json!({})).unwrap();
         assert_eq!(name, "https://ghe.corp/o/r@refs/heads/x");
         assert_eq!(extensions, BTreeMap::from([(ExtensionField::RunnerEnvironment, "12345678901234567".into())]));
-        let (_, extensions) = render(NAME, json!({ "environment": "prod", "runner": true })).unwrap();
+        let (_, extensions) = render(NAME, &json!({ "environment": "prod", "runner": true })).unwrap();
         assert_eq!(extensions[&ExtensionField::DeploymentEnvironment], "prod");
         assert_eq!(extensions[&ExtensionField::RunnerEnvironment], "true");
     }
@@ -172,28 +172,28 @@ mod tests {
     #[test]
     fn a_missing_claim_is_named_and_null_is_missing() {
         for extra in [json!({ "runner": null }), json!({ "ref": null })] {
-            let error = render(NAME, extra).unwrap_err();
+            let error = render(NAME, &extra).unwrap_err();
             assert!(matches!(&error, PrincipalError::Template { reason: RenderError::Missing { .. }, .. }), "{error}");
         }
-        let error = render(NAME, json!({ "runner": ["a"] })).unwrap_err();
+        let error = render(NAME, &json!({ "runner": ["a"] })).unwrap_err();
         assert!(error.to_string().contains("field extensions.runner_environment"), "{error}");
     }
 
     #[test]
     fn a_claim_may_not_replace_what_the_operator_fixed() {
         for found in [json!("https://evil"), json!(7), json!(["https://ghe.corp"])] {
-            assert!(matches!(render(NAME, json!({ "url": found })), Err(PrincipalError::Fixed { .. })));
+            assert!(matches!(render(NAME, &json!({ "url": found })), Err(PrincipalError::Fixed { .. })));
         }
-        assert!(render(NAME, json!({ "url": "https://ghe.corp" })).is_ok());
-        assert!(render(NAME, json!({ "url": null })).is_ok());
+        assert!(render(NAME, &json!({ "url": "https://ghe.corp" })).is_ok());
+        assert!(render(NAME, &json!({ "url": null })).is_ok());
     }
 
     #[test]
     fn names_are_absolute_and_spelled_as_upstream() {
-        assert_eq!(render(NAME, json!({ "ref": "x/fix #1 é" })).unwrap().0, "https://ghe.corp/x/fix%20#1%20%C3%A9");
-        assert!(matches!(render(NAME, json!({ "ref": "100%" })), Err(PrincipalError::Name { .. })));
-        assert!(matches!(render("ref", json!({})), Err(PrincipalError::Name { .. })));
-        assert!(matches!(render("http://h/{{ .ref }}", json!({})), Err(PrincipalError::Name { .. })));
+        assert_eq!(render(NAME, &json!({ "ref": "x/fix #1 é" })).unwrap().0, "https://ghe.corp/x/fix%20#1%20%C3%A9");
+        assert!(matches!(render(NAME, &json!({ "ref": "100%" })), Err(PrincipalError::Name { .. })));
+        assert!(matches!(render("ref", &json!({})), Err(PrincipalError::Name { .. })));
+        assert!(matches!(render("http://h/{{ .ref }}", &json!({})), Err(PrincipalError::Name { .. })));
     }
 
     #[test]

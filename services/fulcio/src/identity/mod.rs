@@ -18,13 +18,15 @@ mod uri;
 
 use std::collections::BTreeMap;
 
+use pki::SubjectAltName;
+
 pub use self::builtin::BuiltinError;
 pub use self::ci_provider::CiProviderError;
 pub use self::extension::ExtensionField;
 pub(crate) use self::issuers::Issuers;
 pub use self::issuers::{IssuerError, IssuerSummary};
 use self::principal::Principal;
-pub use self::principal::{PrincipalError, SubjectAltName};
+pub use self::principal::PrincipalError;
 pub use self::provider::{FetchError, ProviderError};
 pub use self::token::TokenError;
 use self::token::VerifiedClaims;

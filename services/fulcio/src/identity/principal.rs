@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pki::SubjectAltName;
 use serde_json::Value;
 
 use super::ci_provider::CiProvider;
@@ -27,24 +28,6 @@ pub(crate) enum IssuerType {
     Kubernetes,
     /// Templates over any claim.
     CiProvider(CiProvider),
-}
-
-/// The one subject alternative name of a certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SubjectAltName {
-    /// rfc822Name.
-    Email(String),
-    /// uniformResourceIdentifier.
-    Uri(String),
-}
-
-impl SubjectAltName {
-    /// The name as policies spell it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        let (Self::Email(name) | Self::Uri(name)) = self;
-        name
-    }
 }
 
 /// Whom a token speaks for.
@@ -257,7 +240,8 @@ mod tests {
 
     fn claims(extra: Value) -> VerifiedClaims {
         let mut claims = json!({ "iss": "https://issuer", "sub": "me" });
-        claims.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        let Value::Object(extra) = extra else { panic!("an object") };
+        claims.as_object_mut().unwrap().extend(extra);
         VerifiedClaims::of(claims)
     }
 
@@ -345,7 +329,8 @@ mod tests {
             IssuerType::Kubernetes.identify(&claims(json!({ "kubernetes.io": object })))
         };
         let principal = identify(json!("team-a"), json!("builder.x")).unwrap();
-        assert_eq!(principal.name.as_str(), "https://kubernetes.io/namespaces/team-a/serviceaccounts/builder.x");
+        let name = "https://kubernetes.io/namespaces/team-a/serviceaccounts/builder.x";
+        assert_eq!(principal.name, SubjectAltName::Uri(name.into()));
         assert_eq!(principal.challenges, ["me"]);
         for (namespace, account) in [
             (json!(""), json!("x")),

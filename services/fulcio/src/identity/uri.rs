@@ -233,7 +233,7 @@ mod tests {
         fn the_result_is_ascii_and_stable(text in "https://h[:/]{0,1}.{0,60}") {
             if let Ok(once) = written(&text) {
                 prop_assert!(once.bytes().all(|byte| byte.is_ascii_graphic()), "{once}");
-                prop_assert_eq!(written(&once), Ok(once.clone()));
+                prop_assert!(written(&once).is_ok_and(|again| again == once));
             }
         }
     }
