@@ -18,6 +18,9 @@ use crate::{AppendError, Leaf, Limits, SignedTreeHead, Submission};
 /// What the sequencer says to one waiter.
 pub(crate) type Answer = Result<Recorded, AppendError>;
 
+/// What it says to who asked for a new head.
+pub(crate) type Refreshed = Result<Arc<SignedTreeHead>, AppendError>;
+
 /// An entry that is durable, and the head that covers it.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorded {
@@ -41,7 +44,7 @@ pub(crate) struct Batch {
     /// No two have the same key.
     pub(crate) entries: Vec<Pending>,
     /// Whoever asked for a head of its own.
-    pub(crate) refresh: Vec<oneshot::Sender<Result<Arc<SignedTreeHead>, AppendError>>>,
+    pub(crate) refresh: Vec<oneshot::Sender<Refreshed>>,
 }
 
 pub(crate) struct Queue {
@@ -60,7 +63,7 @@ struct Inner {
     waiting: HashMap<Hash, Vec<oneshot::Sender<Answer>>>,
     /// How many those are.
     waiters: usize,
-    refresh: Vec<oneshot::Sender<Result<Arc<SignedTreeHead>, AppendError>>>,
+    refresh: Vec<oneshot::Sender<Refreshed>>,
     closed: bool,
 }
 
@@ -99,7 +102,7 @@ impl Queue {
     }
 
     /// Asks for a new head, whether or not there is an entry.
-    pub(crate) fn refresh(&self) -> Result<oneshot::Receiver<Result<Arc<SignedTreeHead>, AppendError>>, AppendError> {
+    pub(crate) fn refresh(&self) -> Result<oneshot::Receiver<Refreshed>, AppendError> {
         let mut inner = self.lock();
         if inner.closed {
             return Err(AppendError::Closed);

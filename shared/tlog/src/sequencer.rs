@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use merkle::{Hash, leaf_hash};
 
 use crate::metric::Metrics;
-use crate::queue::{Answer, Batch, Pending, Queue, Recorded};
+use crate::queue::{Answer, Batch, Pending, Queue, Recorded, Refreshed};
 use crate::reader::Reader;
 use crate::tree::Growth;
 use crate::{AppendError, NewEntry, SignedTreeHead, State, Store, StoreError, Stored, Transaction, TreeHeadSigner};
@@ -35,7 +35,7 @@ pub(crate) struct Sequencer {
 /// What became of a batch: an answer for each of its keys, and one for whoever asked for a new head.
 struct Written {
     answers: Vec<(Hash, Answer)>,
-    refreshed: Result<Arc<SignedTreeHead>, AppendError>,
+    refreshed: Refreshed,
 }
 
 impl Sequencer {

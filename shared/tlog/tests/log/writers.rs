@@ -83,6 +83,23 @@ async fn a_store_that_goes_back_under_a_running_log_is_not_written_to() {
 }
 
 #[tokio::test]
+async fn an_older_head_of_the_same_tree_is_not_gone_back_to() {
+    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    let (log, store) = world.sqlite(folder.path()).await;
+    grow(&log, 0..10).await;
+    let old = store.state().await.unwrap().unwrap();
+    world.clock.advance(jiff::SignedDuration::from_hours(1));
+    let published = log.refresh().await.unwrap();
+    let mut transaction = store.begin().await.unwrap();
+    transaction.update(&old).await.unwrap();
+    transaction.commit().await.unwrap();
+    world.clock.set(old.time);
+    let error = log.append(Arc::new(Entry("new".into()))).await.unwrap_err();
+    assert!(matches!(error, AppendError::Store(_)), "{error}");
+    assert_eq!(log.checkpoint(), published, "times that were published never go back");
+}
+
+#[tokio::test]
 async fn a_log_that_was_frozen_elsewhere_is_frozen_here() {
     let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
     let (one, store) = world.sqlite(folder.path()).await;
