@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{self, Took};
 use crate::programs::{self, Environment, SELECTION, TestProgram};
-use crate::{deps, layout, readme, tools};
+use crate::{codes, deps, layout, readme, tools};
 
 /// What `cargo xtask ci` takes.
 #[derive(Debug, clap::Args)]
@@ -174,7 +174,7 @@ impl Run {
         let installed = if part.wants_tools() { self.installing.finish()? } else { Vec::new() };
         match part {
             Part::Format => cargo(&["fmt", "--all", "--check"], &[]),
-            Part::Deps => Ok(format!("{}; {}", deps::check()?, readme::check_tags()?)),
+            Part::Deps => Ok(format!("{}; {}; {}", deps::check()?, codes::check()?, readme::check_tags()?)),
             Part::Packages => tools::packages().map(|()| String::new()),
             Part::Build => self.build(),
             Part::Lint => cargo(&["clippy"], &[SELECTION, &["--", "-D", "warnings"]]),

@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod codes;
 mod deps;
 mod layout;
 mod process;
