@@ -1,2 +1,65 @@
-//! The one binary: every service as a subcommand, init, lab, verify.
-fn main() {}
+//! Chancery: a private Sigstore in one binary.
+
+mod anchors;
+mod cli;
+mod compare;
+mod config;
+mod failure;
+mod init;
+mod lab;
+mod layout;
+mod names;
+mod output;
+mod serve;
+mod verify_command;
+
+use std::process::ExitCode;
+
+use chassis::telemetry::{self, Telemetry};
+use clap::Parser as _;
+
+use cli::{Cli, Command, ConfigCommand, LabArgs, LabCommand, LogFormat};
+use failure::{Failure, Outcome};
+
+fn main() -> ExitCode {
+    chassis::crypto::install();
+    let cli = Cli::parse();
+    let output = cli.output;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli)),
+        Err(error) => Err(Failure::because("runtime", "the process cannot start its threads", &error)),
+    };
+    outcome.unwrap_or_else(|failure| failure.report(output))
+}
+
+async fn run(cli: Cli) -> Outcome<ExitCode> {
+    let Cli { command, output: out, log_format, log } = cli;
+    let telemetry = |default: &str| start_telemetry(log_format, log.as_deref().unwrap_or(default));
+    if let Some((service, args)) = command.service() {
+        return serve::run(&args.config, Some(service), telemetry(telemetry::DEFAULT_FILTER)?).await;
+    }
+    match command {
+        Command::Serve(args) => return serve::run(&args.config, None, telemetry(telemetry::DEFAULT_FILTER)?).await,
+        Command::Lab(LabArgs { command: Some(LabCommand::Token(args)), .. }) => lab::token::run(args, out).await?,
+        // The lab has a screen of its own: only what goes wrong is logged beside it.
+        Command::Lab(args) => return lab::run(args, out, telemetry("warn")?).await,
+        Command::Env(args) => lab::print_env(&args, out)?,
+        Command::Init(args) => init::run(args, out).await?,
+        Command::Verify(args) => verify_command::run(&args, out)?,
+        Command::Config(ConfigCommand::Check(args)) => serve::check(&args.config, out).await?,
+        Command::Fulcio(_) | Command::Ctlog(_) | Command::Rekor(_) | Command::Tsa(_) | Command::Tuf(_) => {
+            unreachable!("one service alone is run above")
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_telemetry(format: LogFormat, filter: &str) -> Outcome<Telemetry> {
+    let format = match format {
+        LogFormat::Text => telemetry::LogFormat::Text,
+        LogFormat::Json => telemetry::LogFormat::Json,
+    };
+    telemetry::start(format, filter)
+        .map_err(|error| Failure::usage("log_filter", error.to_string()).advise("A filter looks like: info,rekor=debug"))
+}

@@ -1,0 +1,191 @@
+//! `anchors.json`: what `init` created, with fingerprints. Start-up compares it with keys, names and databases, so that nothing is
+//! ever replaced unnoticed.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::names::PublicUrls;
+
+/// Everything that can never change without clients noticing. Digests are SHA-256 in lower-case hex; a key's is that of its
+/// SubjectPublicKeyInfo, a certificate's that of its DER.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anchors {
+    /// Of this document.
+    pub version: u32,
+    /// When `init` ran.
+    pub created: Timestamp,
+    /// Baked into origins, the trusted root and signing configs.
+    pub public_urls: PublicUrls,
+    /// The certificate authority.
+    pub fulcio: FulcioAnchors,
+    /// The certificate transparency log.
+    pub ctlog: LogAnchors,
+    /// The Rekor v2 log.
+    pub rekor_v2: LogAnchors,
+    /// The timestamp authority.
+    pub tsa: TsaAnchors,
+    /// The trust root.
+    pub tuf: TufAnchors,
+    /// Digest of `trust/trusted_root.json`.
+    pub trusted_root: String,
+}
+
+/// See [`Anchors`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FulcioAnchors {
+    /// The root certificate.
+    pub root_certificate: String,
+    /// The issuing certificate.
+    pub intermediate_certificate: String,
+    /// The issuing key.
+    pub intermediate_key: String,
+}
+
+/// See [`Anchors`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogAnchors {
+    /// First line of every checkpoint.
+    pub origin: String,
+    /// The log's key; for an ECDSA key this is also its log id.
+    pub key: String,
+}
+
+/// See [`Anchors`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TsaAnchors {
+    /// The self-signed root.
+    pub root_certificate: String,
+    /// The leaf that signs tokens.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+}
+
+/// See [`Anchors`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TufAnchors {
+    /// Digest of `trust/root.json`, the one value to hand to clients.
+    pub root_json: String,
+    /// The online key of the snapshot role.
+    pub snapshot_key: String,
+    /// The online key of the timestamp role.
+    pub timestamp_key: String,
+}
+
+/// The version of the document that this binary writes and reads.
+pub const VERSION: u32 = 1;
+
+/// `anchors.json` as it lies on disk: the anchors and a digest over them, so that damage is told apart from change.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    anchors: Anchors,
+    /// SHA-256 over the compact JSON of `anchors`.
+    sha256: String,
+}
+
+/// `anchors.json` cannot be relied on.
+#[derive(Debug, thiserror::Error)]
+pub enum AnchorsError {
+    /// It cannot be read.
+    #[error("{} cannot be read", .0.display())]
+    Unreadable(PathBuf, #[source] std::io::Error),
+    /// It is not the document `init` wrote.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+impl Anchors {
+    /// The bytes of `anchors.json`.
+    pub fn to_json(&self) -> String {
+        let document = Document { anchors: self.clone(), sha256: self.digest() };
+        let mut text = serde_json::to_string_pretty(&document).expect("plain data serialises");
+        text.push('\n');
+        text
+    }
+
+    /// Reads and checks `anchors.json`.
+    ///
+    /// # Errors
+    /// Missing, unparsable, or not the bytes that were written.
+    pub fn load(path: &Path) -> Result<Self, AnchorsError> {
+        let damaged = |reason: String| AnchorsError::Damaged { path: path.to_owned(), reason };
+        let bytes = std::fs::read(path).map_err(|error| AnchorsError::Unreadable(path.to_owned(), error))?;
+        let document: Document = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let digest = document.anchors.digest();
+        if document.sha256 != digest {
+            return Err(damaged(format!("its content has the digest {digest}, it says {}", document.sha256)));
+        }
+        if document.anchors.version != VERSION {
+            return Err(damaged(format!("it is of version {}, expected {VERSION}", document.anchors.version)));
+        }
+        Ok(document.anchors)
+    }
+
+    fn digest(&self) -> String {
+        sha256_hex(&serde_json::to_vec(self).expect("plain data serialises"))
+    }
+}
+
+/// SHA-256 in lower-case hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anchors() -> Anchors {
+        let log = |origin: &str| LogAnchors { origin: origin.into(), key: sha256_hex(origin.as_bytes()) };
+        Anchors {
+            version: VERSION,
+            created: "2026-11-21T09:00:00Z".parse().unwrap(),
+            public_urls: PublicUrls::new(Some("corp.example"), &[]).unwrap(),
+            fulcio: FulcioAnchors {
+                root_certificate: "aa".into(),
+                intermediate_certificate: "bb".into(),
+                intermediate_key: "cc".into(),
+            },
+            ctlog: log("ctlog.corp.example"),
+            rekor_v2: log("log1.rekor.corp.example"),
+            tsa: TsaAnchors { root_certificate: "dd".into(), certificate: "ee".into(), key: "ff".into() },
+            tuf: TufAnchors { root_json: "00".into(), snapshot_key: "11".into(), timestamp_key: "22".into() },
+            trusted_root: "33".into(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), anchors().to_json()).unwrap();
+        assert_eq!(Anchors::load(file.path()).unwrap(), anchors());
+    }
+
+    #[test]
+    fn every_flipped_byte_is_noticed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let good = anchors().to_json().into_bytes();
+        // The final newline is outside the document: JSON ends before it.
+        for position in 0..good.len() - 1 {
+            for bit in [1, 2, 16, 32] {
+                let mut bad = good.clone();
+                bad[position] ^= bit;
+                std::fs::write(file.path(), &bad).unwrap();
+                assert!(Anchors::load(file.path()).is_err(), "byte {position} bit {bit} went unnoticed");
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::lab::identity::Repository;
+use crate::names::{PublicUrl, ServiceName};
+
+/// A private Sigstore: certificate authority, transparency logs, timestamps and trust root in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "chancery", version, about, long_about = None, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "Try it:  chancery lab        then, in another shell:  eval \"$(chancery env)\"")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Where the program says what it did: `text` for people, `json` for programs (one document on stdout).
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// The form of log lines on stderr.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What to log, for example `info,rekor=debug`.
+    #[arg(long, global = true, value_name = "FILTER", env = "CHANCERY_LOG")]
+    pub log: Option<String>,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// How log lines are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One readable line per event.
+    Text,
+    /// One JSON object per event.
+    Json,
+}
+
+/// Every subcommand.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a complete private Sigstore on this machine, for trying things out
+    Lab(LabArgs),
+    /// Print the environment that lets clients use a lab
+    Env(DirArgs),
+    /// Create, once, every key and anchor of an installation
+    Init(InitArgs),
+    /// Run every service of an installation
+    Serve(ConfigArgs),
+    /// Run the certificate authority alone
+    Fulcio(ConfigArgs),
+    /// Run the certificate transparency log alone
+    Ctlog(ConfigArgs),
+    /// Run the transparency log alone
+    Rekor(ConfigArgs),
+    /// Run the timestamp authority alone
+    Tsa(ConfigArgs),
+    /// Serve the trust root alone
+    Tuf(ConfigArgs),
+    /// Verify a Sigstore bundle offline, against any trusted root
+    Verify(VerifyArgs),
+    /// Check a configuration file without starting anything
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// `chancery config …`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Read the file and the environment, and say what is wrong with them
+    Check(ConfigArgs),
+}
+
+/// Which installation's folder.
+#[derive(Debug, Args)]
+pub struct DirArgs {
+    /// The lab's folder
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_LAB_DIR)]
+    pub dir: PathBuf,
+}
+
+/// Where a lab lives unless told otherwise.
+pub const DEFAULT_LAB_DIR: &str = "./.chancery-lab";
+
+/// Which configuration file.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// The file that `chancery init` wrote
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// `chancery lab`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct LabArgs {
+    /// Mint a token instead of starting anything
+    #[command(subcommand)]
+    pub command: Option<LabCommand>,
+    /// The lab's folder; created on the first start
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_LAB_DIR)]
+    pub dir: PathBuf,
+    /// `default` takes the well-known ports, `auto` free ones; asked on the first start only, kept from then on
+    #[arg(long, value_enum)]
+    pub ports: Option<Ports>,
+}
+
+/// How the lab chooses its ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Ports {
+    /// 5555, 6962, 3003, 3004, 8080, 8888 and 2112.
+    Default,
+    /// Whatever is free.
+    Auto,
+}
+
+/// `chancery lab …`
+#[derive(Debug, Subcommand)]
+pub enum LabCommand {
+    /// Print an identity token of the lab's issuer, valid 10 minutes
+    Token(TokenArgs),
+}
+
+/// `chancery lab token`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  export SIGSTORE_ID_TOKEN=$(chancery lab token --ghes platform/hello)")]
+pub struct TokenArgs {
+    /// A person
+    #[arg(long, value_name = "ADDRESS", group = "subject")]
+    pub email: Option<String>,
+    /// A workflow of github.com
+    #[arg(long, value_name = "OWNER/REPO", group = "subject")]
+    pub github: Option<Repository>,
+    /// A workflow of the lab's GitHub Enterprise Server
+    #[arg(long, value_name = "OWNER/REPO", group = "subject")]
+    pub ghes: Option<Repository>,
+    /// The git ref that the workflow runs on
+    #[arg(long = "ref", value_name = "REF", default_value = "refs/heads/main")]
+    pub git_ref: String,
+    /// A JSON object of claims that replace or add to the others; null removes one
+    #[arg(long, value_name = "FILE")]
+    pub claims: Option<PathBuf>,
+    /// The lab's folder
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_LAB_DIR)]
+    pub dir: PathBuf,
+}
+
+/// `chancery init`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:  chancery init --dir /srv/chancery --domain sigstore.corp.example --ghes https://ghe.corp.example"
+)]
+pub struct InitArgs {
+    /// The folder to create
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Gives every service the public URL https://SERVICE.DOMAIN
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: Option<String>,
+    /// The public URL of one service: fulcio, ctlog, rekor-v2, tsa or tuf
+    #[arg(long, value_name = "SERVICE=URL")]
+    pub public_url: Vec<PublicUrl>,
+    /// The organization named in certificates
+    #[arg(long, value_name = "NAME")]
+    pub organization: Option<String>,
+    /// A GitHub Enterprise Server whose workflows may sign
+    #[arg(long, value_name = "URL")]
+    pub ghes: Option<String>,
+    /// The provider that people log in with: an OpenID Connect issuer with e-mail addresses
+    #[arg(long, value_name = "URL")]
+    pub oidc_issuer: Option<String>,
+    /// The kind of key of the Rekor v2 log; Ed25519 is for those who want witnesses, and shuts out clients that know ECDSA only
+    #[arg(long, value_enum, default_value_t = LogKey::EcdsaP256)]
+    pub rekor_v2_key: LogKey,
+}
+
+/// Kinds of keys for a Rekor v2 log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogKey {
+    /// Accepted by every client.
+    EcdsaP256,
+    /// Needed by witnesses.
+    Ed25519,
+}
+
+/// `chancery verify`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  chancery verify --bundle app.sigstore.json --trusted-root trusted_root.json \\\n            \
+    --certificate-identity dev@corp.example --certificate-oidc-issuer https://login.corp.example app.tar.gz")]
+pub struct VerifyArgs {
+    /// The bundle
+    #[arg(long, value_name = "FILE")]
+    pub bundle: PathBuf,
+    /// Whom to trust
+    #[arg(long, value_name = "FILE")]
+    pub trusted_root: PathBuf,
+    /// Who must have signed: the exact subject alternative name
+    #[arg(
+        long,
+        value_name = "IDENTITY",
+        requires = "certificate_oidc_issuer",
+        required_unless_present = "key",
+        conflicts_with = "key"
+    )]
+    pub certificate_identity: Option<String>,
+    /// Who must vouch for the signer: the exact issuer URL
+    #[arg(long, value_name = "URL", requires = "certificate_identity", conflicts_with = "key")]
+    pub certificate_oidc_issuer: Option<String>,
+    /// The public key that must have signed, PEM
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// The file that was signed, or its digest as sha256:HEX
+    #[arg(value_name = "ARTIFACT")]
+    pub artifact: String,
+}
+
+impl Command {
+    /// The one service that the subcommand runs, if it runs one.
+    pub const fn service(&self) -> Option<(ServiceName, &ConfigArgs)> {
+        match self {
+            Self::Fulcio(args) => Some((ServiceName::Fulcio, args)),
+            Self::Ctlog(args) => Some((ServiceName::Ctlog, args)),
+            Self::Rekor(args) => Some((ServiceName::RekorV2, args)),
+            Self::Tsa(args) => Some((ServiceName::Tsa, args)),
+            Self::Tuf(args) => Some((ServiceName::Tuf, args)),
+            _ => None,
+        }
+    }
+}

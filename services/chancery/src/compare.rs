@@ -1,0 +1,96 @@
+//! Start-up's last question: is this what `init` created?
+
+use std::path::Path;
+
+use chassis::config::FilePath;
+use keys::{FileKey, Signer as _};
+use pki::Certificate;
+
+use crate::anchors::{Anchors, sha256_hex};
+use crate::config::Config;
+use crate::failure::{Failure, Outcome};
+use crate::layout::{Layout, names};
+use crate::names::ServiceName;
+use crate::output::short;
+
+/// Compares one service's name, keys and certificates with `anchors.json`.
+pub fn with_anchors(config: &Config, layout: &Layout, service: ServiceName, anchors: &Anchors) -> Outcome {
+    match service {
+        ServiceName::Fulcio => config.fulcio.as_ref().map_or(Ok(()), |section| {
+            same_url(service, &section.public_url, anchors)?;
+            same_key("the certificate authority's key", &section.key, &anchors.fulcio.intermediate_key)?;
+            same_chain(&section.certificate_chain, &anchors.fulcio.intermediate_certificate, &anchors.fulcio.root_certificate)
+        }),
+        ServiceName::Ctlog => config.ctlog.as_ref().map_or(Ok(()), |section| {
+            same_url(service, &section.public_url, anchors)?;
+            same_key("the certificate log's key", &section.key, &anchors.ctlog.key)
+        }),
+        ServiceName::RekorV2 => config.rekor_v2.as_ref().map_or(Ok(()), |section| {
+            same_url(service, &section.public_url, anchors)?;
+            same_key("the transparency log's key", &section.key, &anchors.rekor_v2.key)
+        }),
+        ServiceName::Tsa => config.tsa.as_ref().map_or(Ok(()), |section| {
+            same_url(service, &section.public_url, anchors)?;
+            same_key("the timestamp authority's key", &section.key, &anchors.tsa.key)?;
+            same_chain(&section.certificate_chain, &anchors.tsa.certificate, &anchors.tsa.root_certificate)
+        }),
+        ServiceName::Tuf => config.tuf.as_ref().map_or(Ok(()), |section| {
+            same_url(service, &section.public_url, anchors)?;
+            same_key("TUF's snapshot key", &section.snapshot_key, &anchors.tuf.snapshot_key)?;
+            same_key("TUF's timestamp key", &section.timestamp_key, &anchors.tuf.timestamp_key)?;
+            same_file(&layout.join(names::ROOT_JSON), &anchors.tuf.root_json)?;
+            same_file(&layout.join(names::TRUSTED_ROOT), &anchors.trusted_root)
+        }),
+    }
+}
+
+fn same_url(service: ServiceName, found: &str, anchors: &Anchors) -> Outcome {
+    let expected = anchors.public_urls.of(service);
+    if found == expected {
+        return Ok(());
+    }
+    Err(Failure::new("public_url_changed", format!("the public URL of {service} is not the one it was created with"))
+        .detail(format!("configuration  {found}"))
+        .detail(format!("created with   {expected}"))
+        .advise("It is part of origins, the trusted root and signing configs, so clients would refuse what this service signs. Set it back."))
+}
+
+fn same_key(what: &str, path: &FilePath, expected: &str) -> Outcome {
+    let key = FileKey::load(path).map_err(|error| {
+        Failure::because("key_unusable", format!("{what} cannot be used"), &error).advise("Restore it from the backup.")
+    })?;
+    let found = hex::encode(key.public_key().fingerprint());
+    if found == expected { Ok(()) } else { Err(mismatch(what, path, &found, expected)) }
+}
+
+fn same_chain(path: &FilePath, first: &str, last: &str) -> Outcome {
+    let unusable = |error: &(dyn std::error::Error + 'static)| {
+        Failure::because("certificate_unusable", format!("the certificate chain in {} cannot be used", path.display()), error)
+            .advise("Restore it from the backup.")
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(&error))?;
+    let chain = Certificate::chain_from_pem(&text).map_err(|error| unusable(&error))?;
+    for (certificate, expected) in [(chain.first(), first), (chain.last(), last)] {
+        let found = certificate.map(|certificate| hex::encode(certificate.fingerprint())).unwrap_or_default();
+        if found != expected {
+            return Err(mismatch("a certificate", path, &found, expected));
+        }
+    }
+    Ok(())
+}
+
+fn same_file(path: &Path, expected: &str) -> Outcome {
+    let bytes = std::fs::read(path).map_err(|error| {
+        Failure::because("anchor_mismatch", format!("{} cannot be read", path.display()), &error)
+            .advise("Restore it from the backup.")
+    })?;
+    let found = sha256_hex(&bytes);
+    if found == expected { Ok(()) } else { Err(mismatch("a file that clients rely on", path, &found, expected)) }
+}
+
+fn mismatch(what: &str, path: &Path, found: &str, expected: &str) -> Failure {
+    Failure::new("anchor_mismatch", format!("{what} is not the one this installation was created with"))
+        .detail(format!("{}  {}", path.display(), short(found)))
+        .detail(format!("anchors.json  {}", short(expected)))
+        .advise(format!("Restore the one with fingerprint {}.", short(expected)))
+}

@@ -1,0 +1,346 @@
+//! `chancery init`: creates, once, everything that clients will rely on.
+//!
+//! Everything is made in `D.new` and becomes `D` by one rename, so that a crash leaves either no installation or a whole one.
+//! Nothing that exists is ever overwritten.
+
+pub mod keys;
+mod lists;
+mod text;
+mod trust;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::keys::Signer as _;
+use chassis::config::ListenConfig;
+use clock::{Clock, SystemClock};
+use jiff::Timestamp;
+
+use crate::anchors::{Anchors, FulcioAnchors, LogAnchors, TsaAnchors, TufAnchors, VERSION, sha256_hex};
+use crate::cli::{InitArgs, LogKey, Output};
+use crate::config::{ADMIN_PORT, Config, LabConfig};
+use crate::failure::{Failure, Outcome};
+use crate::layout::{Layout, names};
+use crate::names::{PublicUrls, ServiceName};
+use keys::Keys;
+use trust::{Documents, Public};
+
+/// What to create.
+#[derive(Debug)]
+pub struct Plan {
+    /// The public names.
+    pub urls: PublicUrls,
+    /// Where each service listens, in the order of [`ServiceName::ALL`].
+    pub listen: Vec<ListenConfig>,
+    /// Where health and metrics are.
+    pub admin: ListenConfig,
+    /// The `O` of every certificate.
+    pub organization: String,
+    /// The provider that people log in with.
+    pub oidc_issuer: Option<String>,
+    /// The base URL of a GitHub Enterprise Server.
+    pub ghes: Option<String>,
+    /// The kind of key of the Rekor v2 log.
+    pub rekor_v2_key: LogKey,
+    /// Set in a lab: its issuer.
+    pub lab: Option<LabConfig>,
+}
+
+impl Plan {
+    /// Where a service listens.
+    pub fn listen(&self, service: ServiceName) -> &ListenConfig {
+        let position = ServiceName::ALL.iter().position(|name| *name == service).expect("ALL has every service");
+        &self.listen[position]
+    }
+
+    /// Where the certificate authority submits: straight to the listener when that is plain HTTP on this machine.
+    pub fn ctlog_submission_url(&self) -> String {
+        match self.listen(ServiceName::Ctlog).listen.first() {
+            Some(address) if address.ip().is_loopback() => format!("http://{address}"),
+            _ => self.urls.of(ServiceName::Ctlog).to_owned(),
+        }
+    }
+
+    fn of(args: &InitArgs) -> Outcome<Self> {
+        let bad_name = |error: crate::names::NameError| Failure::usage("name_invalid", error.to_string());
+        let urls = PublicUrls::new(args.domain.as_deref(), &args.public_url).map_err(bad_name)?;
+        let organization = args.organization.clone().or_else(|| args.domain.clone()).unwrap_or_else(|| "Chancery".to_owned());
+        if organization.trim().is_empty() || organization.chars().count() > 64 || organization.chars().any(char::is_control) {
+            return Err(Failure::usage("name_invalid", "the organization cannot stand in a certificate")
+                .detail("expected 1 to 64 printable characters"));
+        }
+        Ok(Self {
+            urls,
+            listen: ServiceName::ALL.iter().map(|service| ListenConfig::loopback(service.port())).collect(),
+            admin: ListenConfig::loopback(ADMIN_PORT),
+            organization,
+            oidc_issuer: args.oidc_issuer.as_deref().map(|url| issuer_url("--oidc-issuer", url)).transpose()?,
+            ghes: args.ghes.as_deref().map(|url| issuer_url("--ghes", url)).transpose()?,
+            rekor_v2_key: args.rekor_v2_key,
+            lab: None,
+        })
+    }
+}
+
+/// `chancery init`
+pub async fn run(args: InitArgs, out: Output) -> Outcome {
+    let plan = Plan::of(&args)?;
+    let anchors = create(&args.dir, &plan).await?;
+    lists::print(&args.dir, &plan, &anchors, out);
+    Ok(())
+}
+
+/// Creates the installation `dir` and returns its anchors.
+pub async fn create(dir: &Path, plan: &Plan) -> Outcome<Anchors> {
+    if occupied(dir) {
+        return Err(Failure::new("installation_exists", format!("{} exists already; nothing was changed", dir.display()))
+            .advise("Keys and logs are created once and never overwritten. Name a new folder, or move this one away yourself."));
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let created = whole_second(clock.now());
+
+    // 1. A folder of our own beside the final one. A crash from here to step 8 leaves only `D.new`, which the next run clears away.
+    let work = Work::begin(dir)?;
+    let layout = Layout::new(work.path());
+
+    // 2. Keys and certificates.
+    let keys = Keys::create(&layout, plan, created)?;
+
+    // 3. Databases and logs; the Rekor log with its first two entries.
+    let config = write_config(&layout, plan, created)?;
+
+    // 4. What clients are told.
+    let rekor_v2 = create_stores(&config, &clock).await?;
+    let public = Public {
+        fulcio_chain: keys.fulcio_chain.clone(),
+        ctlog: keys.ctlog.public_key().clone(),
+        rekor_v2: (rekor_v2.public_key, *rekor_v2.log_id.as_bytes()),
+        tsa_chain: keys.tsa_chain.clone(),
+    };
+    let anchors = publish(&layout, plan, &keys, &public, created, &clock).await?;
+
+    // 5. Everything on disk, then the name.
+    write(&layout.anchors(), anchors.to_json().as_bytes())?;
+    work.finish(dir)?;
+    Ok(anchors)
+}
+
+fn write_config(layout: &Layout, plan: &Plan, created: Timestamp) -> Outcome<Config> {
+    write(&layout.config(), text::chancery_yaml(plan, created).as_bytes())?;
+    // What was just written is read as any start will read it, but without this process' environment.
+    chassis::config::load(&layout.config(), &chassis::config::Environment::empty()).map_err(|error| Failure::explained(&error))
+}
+
+/// Makes every database; the Rekor log gets its first two entries here.
+async fn create_stores(config: &Config, clock: &Arc<dyn Clock>) -> Outcome<rekor::v2::Identity> {
+    let (Some(ca), Some(ct), Some(log)) = (&config.fulcio, &config.ctlog, &config.rekor_v2) else {
+        return Err(Failure::new("init_failed", "the configuration that was just written lacks a section"));
+    };
+    fulcio::create(&ca.database)
+        .await
+        .map_err(|error| Failure::because("init_failed", "the certificate authority's record cannot be created", &error))?;
+    ctlog::create(ct, clock.clone())
+        .await
+        .map_err(|error| Failure::because("init_failed", "the certificate log cannot be created", &error))?;
+    let created = rekor::v2::create(log, clock.clone())
+        .await
+        .map_err(|error| Failure::because("init_failed", "the transparency log cannot be created", &error))?;
+    Ok(created.identity)
+}
+
+/// Writes `trust/` and the TUF repository.
+async fn publish(
+    layout: &Layout,
+    plan: &Plan,
+    keys: &Keys,
+    public: &Public,
+    created: Timestamp,
+    clock: &Arc<dyn Clock>,
+) -> Outcome<Anchors> {
+    let refused =
+        |error: &(dyn std::error::Error + 'static)| Failure::because("init_failed", "the trust root cannot be made", error);
+    let issuer = plan.lab.as_ref().map(|lab| lab.public_url.as_str()).or(plan.oidc_issuer.as_deref());
+    let documents = Documents::new(public, &plan.urls, &plan.organization, issuer, created).map_err(|error| refused(&error))?;
+    let place = tuf::Place { directory: layout.join(names::TUF_REPOSITORY), state: layout.join(names::TUF_STATE) };
+    let signers = tuf::CreationKeys {
+        root: &keys.tuf_root,
+        targets: &keys.tuf_targets,
+        snapshot: &keys.tuf_snapshot,
+        timestamp: &keys.tuf_timestamp,
+    };
+    let targets = documents.targets(public, &plan.urls);
+    let published = tuf::create_repository(&place, &signers, &targets, &tuf::Lifetimes::default(), clock.as_ref())
+        .await
+        .map_err(|error| refused(&error))?;
+    let trusted_root = documents.trusted_root.to_json();
+    write(&layout.join(names::ROOT_JSON), &published.root_json)?;
+    write(&layout.join(names::TRUSTED_ROOT), &trusted_root)?;
+    write(&layout.join(names::SIGNING_CONFIG), &documents.signing_config.to_json())?;
+    write(&layout.join(names::CLIENT_TRUST_CONFIG), &documents.client_trust_config().to_json())?;
+    anchors(plan, keys, created, &published.root_json, &trusted_root)
+}
+
+fn anchors(plan: &Plan, keys: &Keys, created: Timestamp, root_json: &[u8], trusted_root: &[u8]) -> Outcome<Anchors> {
+    let key = |key: &::keys::FileKey| hex::encode(key.public_key().fingerprint());
+    let certificate = |certificate: Option<&pki::Certificate>| {
+        certificate.map(|certificate| hex::encode(certificate.fingerprint())).unwrap_or_default()
+    };
+    let anchors = Anchors {
+        version: VERSION,
+        created,
+        public_urls: plan.urls.clone(),
+        fulcio: FulcioAnchors {
+            root_certificate: certificate(keys.fulcio_chain.last()),
+            intermediate_certificate: certificate(keys.fulcio_chain.first()),
+            intermediate_key: key(&keys.intermediate),
+        },
+        ctlog: LogAnchors { origin: ctlog_origin(plan), key: key(&keys.ctlog) },
+        rekor_v2: LogAnchors { origin: rekor_origin(plan)?, key: key(&keys.rekor_v2) },
+        tsa: TsaAnchors {
+            root_certificate: certificate(keys.tsa_chain.last()),
+            certificate: certificate(keys.tsa_chain.first()),
+            key: key(&keys.tsa),
+        },
+        tuf: TufAnchors {
+            root_json: sha256_hex(root_json),
+            snapshot_key: key(&keys.tuf_snapshot),
+            timestamp_key: key(&keys.tuf_timestamp),
+        },
+        trusted_root: sha256_hex(trusted_root),
+    };
+    distinct(&anchors)?;
+    Ok(anchors)
+}
+
+/// Witnesses key on origins and clients on key ids, so no two logs may share either.
+fn distinct(anchors: &Anchors) -> Outcome {
+    let (one, other) = (&anchors.ctlog, &anchors.rekor_v2);
+    if one.origin == other.origin {
+        return Err(Failure::usage("origin_shared", "two logs would have the same origin")
+            .detail(format!("certificate log and transparency log  {}", one.origin))
+            .advise("Give one of them another host name with --public-url SERVICE=URL."));
+    }
+    if one.key == other.key {
+        return Err(Failure::new("key_shared", "two logs would have the same key id"));
+    }
+    Ok(())
+}
+
+fn ctlog_origin(plan: &Plan) -> String {
+    let url = plan.urls.of(ServiceName::Ctlog);
+    url.split_once("://").map_or(url, |(_, rest)| rest).to_owned()
+}
+
+fn rekor_origin(plan: &Plan) -> Outcome<String> {
+    rekor::v2::origin_of(plan.urls.of(ServiceName::RekorV2)).map_err(|error| Failure::usage("name_invalid", error.to_string()))
+}
+
+fn issuer_url(flag: &str, text: &str) -> Outcome<String> {
+    let fits = url::Url::parse(text).is_ok_and(|url| {
+        let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        url.has_host() && (url.scheme() == "https" || (url.scheme() == "http" && loopback)) && url.query().is_none()
+    });
+    if fits {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err(Failure::usage("name_invalid", format!("{text} cannot be an issuer"))
+            .detail(format!("{flag} expects an https:// URL, for example https://ghe.corp.example")))
+    }
+}
+
+fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// A folder counts as occupied unless it is absent or empty.
+fn occupied(dir: &Path) -> bool {
+    match std::fs::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
+/// Writes a new file; on disk when this returns.
+fn write(path: &Path, bytes: &[u8]) -> Outcome {
+    let written = || {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.sync_all()
+    };
+    written()
+        .map_err(|error: std::io::Error| Failure::because("init_failed", format!("{} cannot be written", path.display()), &error))
+}
+
+/// `D.new`, held by a lock so that two runs cannot share it.
+#[derive(Debug)]
+struct Work {
+    path: PathBuf,
+    _lock: std::fs::File,
+}
+
+impl Work {
+    /// Makes an empty `D.new`, clearing away what a crash left there.
+    fn begin(dir: &Path) -> Outcome<Self> {
+        let name = dir.file_name().map(|name| name.to_string_lossy().into_owned());
+        let Some(name) = name else {
+            return Err(Failure::usage("usage", format!("{} is no name for a new folder", dir.display())));
+        };
+        let failed = |error: std::io::Error| {
+            Failure::because("init_failed", format!("a folder beside {} cannot be made", dir.display()), &error)
+        };
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(parent).map_err(failed)?;
+        let lock = std::fs::File::create(parent.join(format!(".{name}.lock"))).map_err(failed)?;
+        if lock.try_lock().is_err() {
+            return Err(Failure::new("init_running", format!("another process is creating {}", dir.display())));
+        }
+        let path = parent.join(format!("{name}.new"));
+        if path.exists() {
+            std::fs::remove_dir_all(&path).map_err(failed)?;
+        }
+        for folder in ["", names::KEYS, names::OFFLINE, "db", "trust"] {
+            std::fs::create_dir(path.join(folder)).map_err(failed)?;
+            if folder.starts_with(names::KEYS) {
+                owner_only(&path.join(folder)).map_err(failed)?;
+            }
+        }
+        Ok(Self { path, _lock: lock })
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Syncs every folder, then gives the installation its name.
+    fn finish(self, dir: &Path) -> Outcome {
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let finished = || {
+            sync_tree(&self.path)?;
+            std::fs::rename(&self.path, dir)?;
+            std::fs::remove_file(parent.join(format!(".{name}.lock")))?;
+            std::fs::File::open(parent)?.sync_all()
+        };
+        finished().map_err(|error: std::io::Error| {
+            Failure::because("init_failed", format!("{} cannot be given its name", dir.display()), &error)
+        })
+    }
+}
+
+fn owner_only(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+}
+
+/// Syncs every file and folder below `folder`, and itself.
+fn sync_tree(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_tree(&path)?;
+        } else {
+            std::fs::File::open(&path)?.sync_all()?;
+        }
+    }
+    std::fs::File::open(folder)?.sync_all()
+}

@@ -1,0 +1,113 @@
+//! `D/env`: what a shell needs so that clients use this lab and nothing else.
+
+use std::path::Path;
+
+use crate::layout::{Layout, names};
+use crate::names::{PublicUrls, ServiceName};
+
+/// The environment, in the order it is printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment(Vec<(String, String)>);
+
+impl Environment {
+    /// The environment of the lab in `layout`; paths become absolute.
+    ///
+    /// # Errors
+    /// The current folder is gone.
+    pub fn new(layout: &Layout, urls: &PublicUrls, oidc_issuer: &str, admin_url: &str) -> std::io::Result<Self> {
+        let dir = std::path::absolute(layout.dir())?;
+        let path = |name: &str| normal(&dir.join(name));
+        let url = |service| urls.of(service).to_owned();
+        let pairs = [
+            ("CHANCERY_FULCIO_URL", url(ServiceName::Fulcio)),
+            ("CHANCERY_CTLOG_URL", url(ServiceName::Ctlog)),
+            ("CHANCERY_REKOR_URL", url(ServiceName::RekorV2)),
+            ("CHANCERY_TSA_URL", url(ServiceName::Tsa)),
+            ("CHANCERY_TUF_URL", url(ServiceName::Tuf)),
+            ("CHANCERY_OIDC_ISSUER", oidc_issuer.to_owned()),
+            ("CHANCERY_ADMIN_URL", admin_url.to_owned()),
+            ("CHANCERY_ROOT_JSON", path(names::ROOT_JSON)),
+            ("CHANCERY_TRUSTED_ROOT", path(names::TRUSTED_ROOT)),
+            ("CHANCERY_SIGNING_CONFIG", path(names::SIGNING_CONFIG)),
+            ("CHANCERY_CLIENT_TRUST_CONFIG", path(names::CLIENT_TRUST_CONFIG)),
+            // These three make cosign use the lab's trust root and a cache of the lab's own, without `initialize`.
+            ("TUF_MIRROR", url(ServiceName::Tuf)),
+            ("TUF_ROOT_JSON", path(names::ROOT_JSON)),
+            ("TUF_ROOT", path("tuf-cache")),
+        ];
+        Ok(Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
+    }
+
+    /// Reads what [`Environment::to_shell`] wrote.
+    pub fn parse(text: &str) -> Self {
+        let pair = |line: &str| {
+            let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+            let value = value.strip_prefix('\'')?.strip_suffix('\'')?;
+            Some((name.to_owned(), value.replace(r"'\''", "'")))
+        };
+        Self(text.lines().filter_map(pair).collect())
+    }
+
+    /// The value of one variable.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `export NAME='value'` lines for a POSIX shell.
+    pub fn to_shell(&self) -> String {
+        self.0.iter().map(|(name, value)| format!("export {name}={}\n", quote(value))).collect()
+    }
+
+    /// The same as one JSON object.
+    pub fn to_json(&self) -> serde_json::Value {
+        self.0.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect::<serde_json::Map<_, _>>().into()
+    }
+
+    /// Writes `D/env` by rename, so that a reader sees all of it or none.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        std::io::Write::write_all(&mut file, self.to_shell().as_bytes())?;
+        file.persist(path)?;
+        Ok(())
+    }
+}
+
+/// Removes `.` components; the file need not exist.
+fn normal(path: &Path) -> String {
+    path.components()
+        .filter(|part| !matches!(part, std::path::Component::CurDir))
+        .collect::<std::path::PathBuf>()
+        .display()
+        .to_string()
+}
+
+/// Single quotes, safe for any value.
+fn quote(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let urls = PublicUrls::new(Some("corp.example"), &[]).unwrap();
+        let env = Environment::new(&Layout::new("./it's here"), &urls, "http://127.0.0.1:1", "http://127.0.0.1:2").unwrap();
+        assert_eq!(Environment::parse(&env.to_shell()), env);
+        assert!(env.get("TUF_ROOT").unwrap().starts_with('/') && !env.get("TUF_ROOT").unwrap().contains("/./"));
+    }
+
+    #[test]
+    fn values_survive_a_shell() {
+        for value in ["plain", "with space", "it's", "$HOME `x` \"q\" \\", "a\nb"] {
+            let script = format!("printf %s {}", quote(value));
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), value);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! `chancery lab`: an installation on loopback, an issuer of test identities, and a proof that it works.
+
+mod cosign;
+mod env;
+pub mod identity;
+mod issuer;
+mod proof;
+mod screen;
+pub mod token;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use chassis::config::ListenConfig;
+use chassis::listen::Listener;
+use chassis::telemetry::Telemetry;
+use chassis::{Process, Service};
+use clock::Clock as _;
+use serde_json::Map;
+
+use crate::anchors::Anchors;
+use crate::cli::{DirArgs, LabArgs, LogKey, Output, Ports};
+use crate::config::{ADMIN_PORT, Config, LabConfig};
+use crate::failure::{Failure, Outcome};
+use crate::init::{self, Plan};
+use crate::layout::{Layout, names};
+use crate::names::{PublicUrl, PublicUrls, ServiceName};
+use crate::output;
+use crate::serve::{self, Sockets};
+use env::Environment;
+use identity::{Issuer, Subject};
+use issuer::LabIssuer;
+use screen::{Opening, Row, Screen};
+
+/// Where the issuer listens unless told otherwise.
+const ISSUER_PORT: u16 = 8888;
+
+/// `chancery lab`
+pub async fn run(args: LabArgs, out: Output, telemetry: Telemetry) -> Outcome<ExitCode> {
+    let started = Instant::now();
+    let shutdown = serve::signals()?;
+    let layout = Layout::new(&args.dir);
+    let mut screen = Screen::new(out);
+
+    // 1. Every socket, then on the first start everything that will name them.
+    let created = !layout.config().exists();
+    let sockets = if created { create(&layout, args.ports).await? } else { reopen(&layout).await? };
+    let config = Config::load(&layout.config())?;
+    let issuer = Arc::new(token::open_issuer(&layout)?);
+
+    // 2. The services, what clients need to know of them, and the opening lines.
+    let anchors = Anchors::load(&layout.anchors())
+        .map_err(|error| Failure::because("anchors_damaged", "what this lab was created with is not known", &error))?;
+    let mut services = serve::open(&config, &layout, sockets.of_services.services).await?;
+    services.push(Service::new(sockets.issuer, issuer.clone().router()));
+    let admin_url = sockets.of_services.admin.url();
+    let environment = Environment::new(&layout, &anchors.public_urls, issuer.base(), &admin_url)
+        .and_then(|environment| environment.write(&layout.env()).map(|()| environment))
+        .map_err(|error| Failure::because("lab_folder", format!("{} cannot be written", layout.env().display()), &error))?;
+    screen.open(opening(&layout, created, &anchors, &issuer)?);
+
+    // 3. Serve; the proof is a client like any other.
+    let process = Process::new(services).grace(config.grace.as_std()).admin(sockets.of_services.admin, telemetry);
+    let running = process.start();
+    let stopped = async {
+        running.readiness().ready().await;
+        let outcome = prove(&layout, &environment, &issuer, &mut screen).await;
+        if outcome.is_ok() {
+            screen.ready(started.elapsed(), &environment.to_json());
+        }
+        outcome
+    };
+    let proved = tokio::select! {
+        proved = stopped => Some(proved),
+        () = shutdown.asked() => None,
+    };
+    if let Some(Err(failure)) = proved {
+        shutdown.ask();
+        running.until(shutdown).await;
+        return Err(failure);
+    }
+    let ended = running.until(shutdown).await;
+    Ok(ExitCode::from(u8::from(ended.exit_code() != 0)))
+}
+
+/// `chancery env`
+pub fn print_env(args: &DirArgs, out: Output) -> Outcome {
+    let layout = Layout::new(&args.dir);
+    let text = std::fs::read_to_string(layout.env()).map_err(|error| {
+        Failure::because("not_a_lab", format!("{} cannot be read", layout.env().display()), &error)
+            .advise(format!("Start a lab there first: chancery lab --dir {}", args.dir.display()))
+    })?;
+    match out {
+        Output::Text => output::print(&text),
+        Output::Json => output::print_json(&Environment::parse(&text).to_json()),
+    }
+    Ok(())
+}
+
+/// Every socket of a lab.
+struct LabSockets {
+    of_services: Sockets,
+    issuer: Listener,
+}
+
+/// Binds free or well-known ports, then creates the installation that names them for ever.
+async fn create(layout: &Layout, ports: Option<Ports>) -> Outcome<LabSockets> {
+    let port = |wanted: u16| if ports == Some(Ports::Auto) { 0 } else { wanted };
+    let mut services = Vec::new();
+    for service in ServiceName::ALL {
+        services.push((service, serve::bind(service.as_str(), &ListenConfig::loopback(port(service.port()))).await?));
+    }
+    let issuer = serve::bind("issuer", &ListenConfig::loopback(port(ISSUER_PORT))).await?;
+    let admin = serve::bind("admin", &ListenConfig::loopback(port(ADMIN_PORT))).await?;
+
+    let urls: Vec<PublicUrl> = services.iter().map(|(service, listener)| PublicUrl(*service, listener.url())).collect();
+    let plan = Plan {
+        urls: PublicUrls::new(None, &urls).map_err(|error| Failure::new("name_invalid", error.to_string()))?,
+        listen: services.iter().map(|(_, listener)| at(listener)).collect(),
+        admin: at(&admin),
+        organization: "Chancery lab".to_owned(),
+        oidc_issuer: None,
+        ghes: None,
+        rekor_v2_key: LogKey::EcdsaP256,
+        lab: Some(LabConfig { public_url: issuer.url(), http: at(&issuer) }),
+    };
+    init::create(layout.dir(), &plan).await?;
+    services.sort_by_key(|(service, _)| serve::drain_position(*service));
+    Ok(LabSockets { of_services: Sockets { services, admin }, issuer })
+}
+
+/// Binds what the lab was created with: its ports are part of a signed trust root.
+async fn reopen(layout: &Layout) -> Outcome<LabSockets> {
+    let config = Config::load(&layout.config())?;
+    let Some(lab) = &config.lab else {
+        return Err(Failure::new("not_a_lab", format!("{} is an installation, not a lab", layout.dir().display()))
+            .advise(format!("Run it with: chancery serve --config {}", layout.config().display())));
+    };
+    let fixed = |failure: Failure| {
+        failure.advise("The lab's trust root names this port, so it cannot move: stop what uses it, or start a new lab in another folder with --ports auto.")
+    };
+    let of_services = Sockets::bind(&config, &serve::DRAIN_ORDER).await.map_err(fixed)?;
+    let issuer = serve::bind("issuer", &lab.http).await.map_err(fixed)?;
+    Ok(LabSockets { of_services, issuer })
+}
+
+fn at(listener: &Listener) -> ListenConfig {
+    ListenConfig { listen: listener.addresses(), tls: None, behind_proxy: false }
+}
+
+/// Runs the proof unless it has passed before.
+async fn prove(layout: &Layout, environment: &Environment, issuer: &LabIssuer, screen: &mut Screen) -> Outcome {
+    let mut record = proof::Record::load(&layout.proof());
+    if record.complete() {
+        return Ok(());
+    }
+    screen.begin_proof();
+    let subject = Subject::Ghes("platform/hello".parse().expect("a plain name"), "refs/heads/main".to_owned());
+    let claims = subject.claims(issuer.base(), clock::SystemClock.now(), Map::new());
+    let token = issuer
+        .mint(&claims)
+        .await
+        .map_err(|error| Failure::because("lab_issuer_key", "the lab issuer's key cannot sign", &error))?;
+    let identity = proof::Identity {
+        token,
+        subject: "https://ghe.lab/platform/hello/.github/workflows/build.yml@refs/heads/main".to_owned(),
+        issuer: Issuer::Ghes.url(issuer.base()),
+    };
+    proof::run(environment, identity, |step| {
+        record.passed.insert(step.step);
+        screen.passed(step);
+    })
+    .await?;
+    record
+        .store(&layout.proof())
+        .map_err(|error| Failure::because("lab_folder", format!("{} cannot be written", layout.proof().display()), &error))
+}
+
+/// The facts of the screen, read from the files that clients get.
+fn opening(layout: &Layout, created: bool, anchors: &Anchors, issuer: &LabIssuer) -> Outcome<Opening> {
+    let chain = |name: &str| {
+        let unreadable = |error: &(dyn std::error::Error + 'static)| {
+            Failure::because("certificate_unusable", format!("{} cannot be read", layout.join(name).display()), error)
+        };
+        let text = std::fs::read_to_string(layout.join(name)).map_err(|error| unreadable(&error))?;
+        pki::Certificate::chain_from_pem(&text).map_err(|error| unreadable(&error))
+    };
+    let root_until = chain(names::FULCIO_CHAIN)?.last().map(pki::Certificate::not_after);
+    let tsa_until = chain(names::TSA_CHAIN)?.first().map(pki::Certificate::not_after);
+    let root = std::fs::read(layout.join(names::ROOT_JSON)).ok();
+    let root_expires = root.as_deref().and_then(expires);
+    let row = |service: ServiceName, label, digest: &str, until| Row {
+        title: service.title(),
+        url: anchors.public_urls.of(service).to_owned(),
+        label,
+        digest: digest.to_owned(),
+        until,
+    };
+    Ok(Opening {
+        dir: layout.dir().display().to_string(),
+        created,
+        root_json: layout.join(names::ROOT_JSON).display().to_string(),
+        root_digest: anchors.tuf.root_json.clone(),
+        rows: vec![
+            row(ServiceName::Fulcio, "root certificate", &anchors.fulcio.root_certificate, root_until),
+            row(ServiceName::Ctlog, "log id", &anchors.ctlog.key, None),
+            row(ServiceName::RekorV2, "log id", &anchors.rekor_v2.key, None),
+            row(ServiceName::Tsa, "certificate", &anchors.tsa.certificate, tsa_until),
+            row(ServiceName::Tuf, "version 1", "", root_expires),
+        ],
+        issuer: issuer.base().to_owned(),
+    })
+}
+
+/// The expiry of a TUF document.
+fn expires(document: &[u8]) -> Option<jiff::Timestamp> {
+    let document: serde_json::Value = serde_json::from_slice(document).ok()?;
+    document["signed"]["expires"].as_str()?.parse().ok()
+}

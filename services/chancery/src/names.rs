@@ -1,0 +1,239 @@
+//! The public names of an installation: they go into origins, the trusted root and signing configs, and never change again.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// A service with a public URL of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceName {
+    /// The certificate authority.
+    Fulcio,
+    /// The certificate transparency log.
+    Ctlog,
+    /// The Rekor v2 log.
+    #[serde(rename = "rekor-v2")]
+    RekorV2,
+    /// The timestamp authority.
+    Tsa,
+    /// The trust root.
+    Tuf,
+}
+
+impl ServiceName {
+    /// Every service, in the order people read them.
+    pub const ALL: [Self; 5] = [Self::Fulcio, Self::Ctlog, Self::RekorV2, Self::Tsa, Self::Tuf];
+
+    /// The name on the command line and in `anchors.json`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fulcio => "fulcio",
+            Self::Ctlog => "ctlog",
+            Self::RekorV2 => "rekor-v2",
+            Self::Tsa => "tsa",
+            Self::Tuf => "tuf",
+        }
+    }
+
+    /// What it is, in words.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Fulcio => "certificate authority",
+            Self::Ctlog => "certificate log",
+            Self::RekorV2 => "transparency log v2",
+            Self::Tsa => "timestamp authority",
+            Self::Tuf => "trust root (TUF)",
+        }
+    }
+
+    /// The port it listens on unless told otherwise.
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Fulcio => 5555,
+            Self::Ctlog => 6962,
+            Self::RekorV2 => 3003,
+            Self::Tsa => 3004,
+            Self::Tuf => 8080,
+        }
+    }
+
+    /// The host name below a domain. A Rekor v2 log's origin is its host, so each shard needs a name of its own.
+    const fn host(self) -> &'static str {
+        match self {
+            Self::RekorV2 => "log1.rekor",
+            other => other.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A name or URL that cannot be used; says what would be.
+#[derive(Debug, thiserror::Error)]
+pub enum NameError {
+    /// Not one of the services.
+    #[error("{0} is not a service; expected one of fulcio, ctlog, rekor-v2, tsa, tuf")]
+    UnknownService(String),
+    /// Not `SERVICE=URL`.
+    #[error("{0} is not of the form SERVICE=URL, for example fulcio=https://fulcio.corp.example")]
+    NotAPair(String),
+    /// Not a usable base URL.
+    #[error("{url} cannot be the public URL of {service}: {reason}")]
+    BadUrl {
+        /// Whose it would be.
+        service: ServiceName,
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Neither a domain nor a URL for a service.
+    #[error("{0} has no public URL; give --domain DOMAIN, or --public-url {0}=URL")]
+    Missing(ServiceName),
+    /// Not a domain name.
+    #[error("{0} is not a domain name; expected something like sigstore.corp.example")]
+    BadDomain(String),
+}
+
+impl FromStr for ServiceName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::ALL.into_iter().find(|name| name.as_str() == text).ok_or_else(|| NameError::UnknownService(text.to_owned()))
+    }
+}
+
+/// One `--public-url SERVICE=URL`.
+#[derive(Debug, Clone)]
+pub struct PublicUrl(pub ServiceName, pub String);
+
+impl FromStr for PublicUrl {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let (service, url) = text.split_once('=').ok_or_else(|| NameError::NotAPair(text.to_owned()))?;
+        let service = service.parse()?;
+        Ok(Self(service, base_url(service, url)?))
+    }
+}
+
+/// The public URL of every service: absolute, no trailing slash, no query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PublicUrls(BTreeMap<ServiceName, String>);
+
+impl PublicUrls {
+    /// `https://SERVICE.domain` for each service, except where `overrides` says otherwise.
+    ///
+    /// # Errors
+    /// A service without a URL, or a domain that is none.
+    pub fn new(domain: Option<&str>, overrides: &[PublicUrl]) -> Result<Self, NameError> {
+        let mut urls = BTreeMap::new();
+        if let Some(domain) = domain {
+            check_domain(domain)?;
+            for service in ServiceName::ALL {
+                urls.insert(service, format!("https://{}.{domain}", service.host()));
+            }
+        }
+        for PublicUrl(service, url) in overrides {
+            urls.insert(*service, url.clone());
+        }
+        match ServiceName::ALL.into_iter().find(|service| !urls.contains_key(service)) {
+            Some(missing) => Err(NameError::Missing(missing)),
+            None => Ok(Self(urls)),
+        }
+    }
+
+    /// One service's base URL.
+    pub fn of(&self, service: ServiceName) -> &str {
+        &self.0[&service]
+    }
+
+    /// The full URL that timestamp requests go to.
+    pub fn timestamp_endpoint(&self) -> String {
+        format!("{}/api/v1/timestamp", self.of(ServiceName::Tsa))
+    }
+}
+
+fn check_domain(domain: &str) -> Result<(), NameError> {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if domain.len() <= 200 && domain.split('.').all(label) { Ok(()) } else { Err(NameError::BadDomain(domain.to_owned())) }
+}
+
+fn base_url(service: ServiceName, text: &str) -> Result<String, NameError> {
+    let bad = |reason: &str| NameError::BadUrl { service, url: text.to_owned(), reason: reason.to_owned() };
+    let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(bad("expected https:// (or http:// on loopback)"));
+    }
+    if url.host_str().is_none() || !url.username().is_empty() || url.password().is_some() {
+        return Err(bad("expected a host and no user name"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(bad("a base URL has no query and no fragment"));
+    }
+    if service == ServiceName::RekorV2 && url.path() != "/" {
+        return Err(bad("a Rekor v2 log's origin is its host, so its URL has no path"));
+    }
+    if service == ServiceName::Fulcio && url.path() != "/" {
+        return Err(bad(
+            "gRPC and sigstore-python reach a certificate authority at the root of its host, so its URL has no path",
+        ));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_names_every_service() {
+        let urls = PublicUrls::new(Some("corp.example"), &[]).unwrap();
+        assert_eq!(urls.of(ServiceName::Fulcio), "https://fulcio.corp.example");
+        assert_eq!(urls.of(ServiceName::RekorV2), "https://log1.rekor.corp.example");
+        assert_eq!(urls.timestamp_endpoint(), "https://tsa.corp.example/api/v1/timestamp");
+    }
+
+    #[test]
+    fn single_urls_override_and_lose_their_slash() {
+        let one: PublicUrl = "rekor-v2=https://log.example:8443/".parse().unwrap();
+        let urls = PublicUrls::new(Some("corp.example"), &[one]).unwrap();
+        assert_eq!(urls.of(ServiceName::RekorV2), "https://log.example:8443");
+    }
+
+    #[test]
+    fn what_cannot_be_a_name_is_refused_with_the_reason() {
+        for (text, expected) in [
+            ("rekor=https://x", "rekor is not a service; expected one of fulcio"),
+            ("fulcio", "not of the form SERVICE=URL"),
+            ("fulcio=ftp://x", "expected https://"),
+            ("fulcio=https://u@x", "no user name"),
+            ("fulcio=https://x/y", "no path"),
+            ("rekor-v2=https://x/y", "no path"),
+            ("tsa=https://x/?a", "no query"),
+            ("tsa=nonsense", "cannot be the public URL of tsa"),
+        ] {
+            let error = text.parse::<PublicUrl>().unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        assert!(PublicUrls::new(None, &[]).unwrap_err().to_string().contains("--public-url fulcio=URL"));
+        for domain in ["", "a..b", "Corp.example", "-x.example", "x y", "https://corp.example"] {
+            assert!(PublicUrls::new(Some(domain), &[]).is_err(), "{domain}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Running an installation: open what `init` created, compare it with `anchors.json`, serve it, drain it.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use chassis::listen::Listener;
+use chassis::telemetry::Telemetry;
+use chassis::{Process, Service, Shutdown};
+use clock::{Clock, SystemClock};
+use keys::FileKey;
+
+use crate::anchors::Anchors;
+use crate::cli::Output;
+use crate::compare;
+use crate::config::Config;
+use crate::failure::{Failure, Outcome};
+use crate::layout::Layout;
+use crate::names::ServiceName;
+use crate::output;
+
+/// `chancery serve`, and with `only` one service of it.
+pub async fn run(config_path: &Path, only: Option<ServiceName>, telemetry: Telemetry) -> Outcome<ExitCode> {
+    let shutdown = signals()?;
+    let config = Config::load(config_path)?;
+    let wanted = wanted(&config, only)?;
+    let sockets = Sockets::bind(&config, &wanted).await?;
+    let layout = Layout::new(config_path.parent().unwrap_or(Path::new(".")));
+    let services = open(&config, &layout, sockets.services).await?;
+    let process = Process::new(services).grace(config.grace.as_std()).admin(sockets.admin, telemetry);
+    let ended = process.start().until(shutdown).await;
+    Ok(ExitCode::from(u8::from(ended.exit_code() != 0)))
+}
+
+/// SIGTERM and Ctrl-C, once for the process.
+pub fn signals() -> Outcome<Shutdown> {
+    Shutdown::on_signals().map_err(|error| Failure::because("signals", "this process cannot hear signals", &error))
+}
+
+/// The services of this process, in the order in which they drain.
+fn wanted(config: &Config, only: Option<ServiceName>) -> Outcome<Vec<ServiceName>> {
+    let present: Vec<ServiceName> = DRAIN_ORDER.into_iter().filter(|service| listen_config(config, *service).is_some()).collect();
+    match only {
+        None if present.is_empty() => Err(Failure::usage("config_no_service", "the configuration has no service section")
+            .advise("Expected at least one of fulcio, ctlog, rekor_v2, tsa and tuf; `chancery init` writes them all.")),
+        None => Ok(present),
+        Some(service) if present.contains(&service) => Ok(vec![service]),
+        Some(service) => Err(Failure::usage("config_no_service", format!("the configuration has no section for {service}"))),
+    }
+}
+
+/// Clients first, what they depend on later.
+pub const DRAIN_ORDER: [ServiceName; 5] =
+    [ServiceName::Fulcio, ServiceName::RekorV2, ServiceName::Ctlog, ServiceName::Tsa, ServiceName::Tuf];
+
+/// Where a service stands in [`DRAIN_ORDER`].
+pub fn drain_position(service: ServiceName) -> usize {
+    DRAIN_ORDER.iter().position(|name| *name == service).unwrap_or(DRAIN_ORDER.len())
+}
+
+fn listen_config(config: &Config, service: ServiceName) -> Option<&chassis::config::ListenConfig> {
+    match service {
+        ServiceName::Fulcio => config.fulcio.as_ref().map(|section| &section.http),
+        ServiceName::Ctlog => config.ctlog.as_ref().map(|section| &section.http),
+        ServiceName::RekorV2 => config.rekor_v2.as_ref().map(|section| &section.http),
+        ServiceName::Tsa => config.tsa.as_ref().map(|section| &section.http),
+        ServiceName::Tuf => config.tuf.as_ref().map(|section| &section.http),
+    }
+}
+
+/// Every socket of a process, bound before anything is opened or served.
+#[derive(Debug)]
+pub struct Sockets {
+    /// One per service.
+    pub services: Vec<(ServiceName, Listener)>,
+    /// Health and metrics.
+    pub admin: Listener,
+}
+
+impl Sockets {
+    /// Binds what the configuration says.
+    pub async fn bind(config: &Config, services: &[ServiceName]) -> Outcome<Self> {
+        let admin = bind("admin", &config.admin.http).await?;
+        let mut bound = Vec::new();
+        for service in services {
+            let http = listen_config(config, *service).expect("only services with a section are asked for");
+            bound.push((*service, bind(service.as_str(), http).await?));
+        }
+        Ok(Self { services: bound, admin })
+    }
+}
+
+/// Binds one listener.
+pub async fn bind(name: &'static str, http: &chassis::config::ListenConfig) -> Outcome<Listener> {
+    Listener::bind(name, http).await.map_err(|error| Failure::explained(&error))
+}
+
+/// Opens each service behind its listener. Order matters for the person who reads a refusal: first what the databases and keys say of
+/// themselves, then whether they are the ones that `init` created.
+pub async fn open(config: &Config, layout: &Layout, listeners: Vec<(ServiceName, Listener)>) -> Outcome<Vec<Service>> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let anchors = Anchors::load(&layout.anchors()).map_err(|error| {
+        Failure::because("anchors_damaged", "what this installation was created with is not known", &error)
+            .advise("Restore anchors.json from the backup that holds the keys and databases.")
+    })?;
+    let mut services = Vec::new();
+    for (name, listener) in listeners {
+        services.push(open_one(config, name, listener, &clock).await?);
+        compare::with_anchors(config, layout, name, &anchors)?;
+    }
+    Ok(services)
+}
+
+/// Opens one service; nothing is created here.
+async fn open_one(config: &Config, name: ServiceName, listener: Listener, clock: &Arc<dyn Clock>) -> Outcome<Service> {
+    let clock = clock.clone();
+    match name {
+        ServiceName::Fulcio => {
+            let section = section(config.fulcio.as_ref());
+            let key = FileKey::load(&section.key).map_err(|error| {
+                Failure::because("fulcio_key", "the certificate authority's key cannot be used", &error)
+                    .advise("Restore the key that `chancery init` made from the backup.")
+            })?;
+            let fulcio = fulcio::open(section, Arc::new(key), clock).await.map_err(|error| Failure::explained(&error))?;
+            let service = Service::new(listener, fulcio.router());
+            let service = fulcio.ready().into_iter().fold(service, Service::ready_when);
+            Ok(service.finish_with(fulcio.close()))
+        }
+        ServiceName::Ctlog => {
+            let section = section(config.ctlog.as_ref());
+            let ctlog = ctlog::open(section, clock).await.map_err(|error| Failure::explained(&error))?;
+            let service = Service::new(listener, ctlog.router());
+            let service = ctlog.ready_checks().into_iter().fold(service, Service::ready_when);
+            Ok(service.finish_with(ctlog.close()))
+        }
+        ServiceName::RekorV2 => {
+            let section = section(config.rekor_v2.as_ref());
+            let log = rekor::v2::open(section, clock, None).await.map_err(|error| Failure::explained(&error))?;
+            let service = Service::new(listener, log.router()).ready_when(log.ready());
+            Ok(service.finish_with(log.close()))
+        }
+        ServiceName::Tsa => {
+            let section = section(config.tsa.as_ref());
+            let tsa = tsa::open(section, clock).await.map_err(|error| Failure::explained(&error))?;
+            Ok(tsa.ready_checks().into_iter().fold(Service::new(listener, tsa.router()), Service::ready_when))
+        }
+        ServiceName::Tuf => {
+            let section = section(config.tuf.as_ref());
+            let tuf = tuf::Tuf::open(section, clock).await.map_err(|error| Failure::explained(&error))?;
+            let freshness = tuf.keep_fresh();
+            let service = Service::new(listener, tuf.router()).ready_when(tuf.ready());
+            Ok(service.finish_with(freshness.stop()))
+        }
+    }
+}
+
+fn section<T>(section: Option<&T>) -> &T {
+    section.expect("only services with a section are opened")
+}
+
+/// `chancery config check`: everything a start would read, short of binding and serving.
+pub async fn check(config_path: &Path, out: Output) -> Outcome {
+    let config = Config::load(config_path)?;
+    let services = wanted(&config, None)?;
+    let names: Vec<&str> = services.iter().map(|service| service.as_str()).collect();
+    match out {
+        Output::Text => output::print(&format!("{} is valid: {}\n", config_path.display(), names.join(", "))),
+        Output::Json => output::print_json(&serde_json::json!({ "valid": true, "services": names })),
+    }
+    Ok(())
+}
