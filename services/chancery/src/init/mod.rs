@@ -271,40 +271,44 @@ fn write(path: &Path, bytes: &[u8]) -> Outcome {
         .map_err(|error: std::io::Error| Failure::because("init_failed", format!("{} cannot be written", path.display()), &error))
 }
 
-/// `D.new`, held by a lock so that two runs cannot share it.
+/// `D.new`, held by a lock so that two runs cannot share it. Dropped before it is finished, it disappears.
 #[derive(Debug)]
 struct Work {
     path: PathBuf,
-    _lock: std::fs::File,
+    lock: (PathBuf, std::fs::File),
+    finished: bool,
 }
 
 impl Work {
     /// Makes an empty `D.new`, clearing away what a crash left there.
     fn begin(dir: &Path) -> Outcome<Self> {
-        let name = dir.file_name().map(|name| name.to_string_lossy().into_owned());
-        let Some(name) = name else {
+        let Some(name) = dir.file_name().map(|name| name.to_string_lossy().into_owned()) else {
             return Err(Failure::usage("usage", format!("{} is no name for a new folder", dir.display())));
         };
         let failed = |error: std::io::Error| {
             Failure::because("init_failed", format!("a folder beside {} cannot be made", dir.display()), &error)
         };
-        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = parent_of(dir);
         std::fs::create_dir_all(parent).map_err(failed)?;
-        let lock = std::fs::File::create(parent.join(format!(".{name}.lock"))).map_err(failed)?;
+        let lock_path = parent.join(format!(".{name}.lock"));
+        let lock = std::fs::File::create(&lock_path).map_err(failed)?;
         if lock.try_lock().is_err() {
             return Err(Failure::new("init_running", format!("another process is creating {}", dir.display())));
         }
-        let path = parent.join(format!("{name}.new"));
-        if path.exists() {
-            std::fs::remove_dir_all(&path).map_err(failed)?;
+        let work = Self { path: parent.join(format!("{name}.new")), lock: (lock_path, lock), finished: false };
+        work.lay_out().map_err(failed)?;
+        Ok(work)
+    }
+
+    fn lay_out(&self) -> std::io::Result<()> {
+        if self.path.exists() {
+            std::fs::remove_dir_all(&self.path)?;
         }
         for folder in ["", names::KEYS, names::OFFLINE, "db", "trust"] {
-            std::fs::create_dir(path.join(folder)).map_err(failed)?;
-            if folder.starts_with(names::KEYS) {
-                owner_only(&path.join(folder)).map_err(failed)?;
-            }
+            std::fs::create_dir(self.path.join(folder))?;
         }
-        Ok(Self { path, _lock: lock })
+        owner_only(&self.path.join(names::KEYS))?;
+        owner_only(&self.path.join(names::OFFLINE))
     }
 
     fn path(&self) -> &Path {
@@ -312,19 +316,31 @@ impl Work {
     }
 
     /// Syncs every folder, then gives the installation its name.
-    fn finish(self, dir: &Path) -> Outcome {
-        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    fn finish(mut self, dir: &Path) -> Outcome {
         let finished = || {
             sync_tree(&self.path)?;
             std::fs::rename(&self.path, dir)?;
-            std::fs::remove_file(parent.join(format!(".{name}.lock")))?;
-            std::fs::File::open(parent)?.sync_all()
+            std::fs::File::open(parent_of(dir))?.sync_all()
         };
         finished().map_err(|error: std::io::Error| {
             Failure::because("init_failed", format!("{} cannot be given its name", dir.display()), &error)
-        })
+        })?;
+        self.finished = true;
+        Ok(())
     }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if !self.finished {
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+        let _ = std::fs::remove_file(&self.lock.0);
+    }
+}
+
+fn parent_of(dir: &Path) -> &Path {
+    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn owner_only(path: &Path) -> std::io::Result<()> {
