@@ -12,7 +12,7 @@ use crate::names::PublicUrls;
 /// SubjectPublicKeyInfo, a certificate's that of its DER.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Anchors {
+pub(crate) struct Anchors {
     /// Of this document.
     pub version: u32,
     /// When `init` ran.
@@ -36,7 +36,7 @@ pub struct Anchors {
 /// See [`Anchors`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FulcioAnchors {
+pub(crate) struct FulcioAnchors {
     /// The root certificate.
     pub root_certificate: String,
     /// The issuing certificate.
@@ -48,7 +48,7 @@ pub struct FulcioAnchors {
 /// See [`Anchors`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LogAnchors {
+pub(crate) struct LogAnchors {
     /// First line of every checkpoint.
     pub origin: String,
     /// The log's key; for an ECDSA key this is also its log id.
@@ -58,7 +58,7 @@ pub struct LogAnchors {
 /// See [`Anchors`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TsaAnchors {
+pub(crate) struct TsaAnchors {
     /// The self-signed root.
     pub root_certificate: String,
     /// The leaf that signs tokens.
@@ -70,7 +70,7 @@ pub struct TsaAnchors {
 /// See [`Anchors`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TufAnchors {
+pub(crate) struct TufAnchors {
     /// Digest of `trust/root.json`, the one value to hand to clients.
     pub root_json: String,
     /// The online key of the snapshot role.
@@ -80,7 +80,7 @@ pub struct TufAnchors {
 }
 
 /// The version of the document that this binary writes and reads.
-pub const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// `anchors.json` as it lies on disk: the anchors and a digest over them, so that damage is told apart from change.
 #[derive(Serialize, Deserialize)]
@@ -93,7 +93,7 @@ struct Document {
 
 /// `anchors.json` cannot be relied on.
 #[derive(Debug, thiserror::Error)]
-pub enum AnchorsError {
+pub(crate) enum AnchorsError {
     /// It cannot be read.
     #[error("{} cannot be read", .0.display())]
     Unreadable(PathBuf, #[source] std::io::Error),
@@ -109,7 +109,7 @@ pub enum AnchorsError {
 
 impl Anchors {
     /// The bytes of `anchors.json`.
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         let document = Document { anchors: self.clone(), sha256: self.digest() };
         let mut text = serde_json::to_string_pretty(&document).expect("plain data serialises");
         text.push('\n');
@@ -120,7 +120,7 @@ impl Anchors {
     ///
     /// # Errors
     /// Missing, unparsable, or not the bytes that were written.
-    pub fn load(path: &Path) -> Result<Self, AnchorsError> {
+    pub(crate) fn load(path: &Path) -> Result<Self, AnchorsError> {
         let damaged = |reason: String| AnchorsError::Damaged { path: path.to_owned(), reason };
         let bytes = std::fs::read(path).map_err(|error| AnchorsError::Unreadable(path.to_owned(), error))?;
         let document: Document = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
@@ -140,7 +140,7 @@ impl Anchors {
 }
 
 /// SHA-256 in lower-case hex.
-pub fn sha256_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
 }
 

@@ -11,7 +11,7 @@ use crate::names::{PublicUrl, ServiceName};
 #[derive(Debug, Parser)]
 #[command(name = "chancery", version, about, long_about = None, propagate_version = true, max_term_width = 110)]
 #[command(after_help = "Try it:  chancery lab        then, in another shell:  eval \"$(chancery env)\"")]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -28,7 +28,7 @@ pub struct Cli {
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub(crate) enum Output {
     /// For people.
     Text,
     /// For programs.
@@ -37,7 +37,7 @@ pub enum Output {
 
 /// How log lines are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// One readable line per event.
     Text,
     /// One JSON object per event.
@@ -46,7 +46,7 @@ pub enum LogFormat {
 
 /// Every subcommand.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Start a complete private Sigstore on this machine, for trying things out
     Lab(LabArgs),
     /// Print the environment that lets clients use a lab
@@ -74,25 +74,25 @@ pub enum Command {
 
 /// `chancery config …`
 #[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
+pub(crate) enum ConfigCommand {
     /// Read the file and the environment, and say what is wrong with them
     Check(ConfigArgs),
 }
 
 /// Which installation's folder.
 #[derive(Debug, Args)]
-pub struct DirArgs {
+pub(crate) struct DirArgs {
     /// The lab's folder
     #[arg(long, value_name = "DIR", default_value = DEFAULT_LAB_DIR)]
     pub dir: PathBuf,
 }
 
 /// Where a lab lives unless told otherwise.
-pub const DEFAULT_LAB_DIR: &str = "./.chancery-lab";
+pub(crate) const DEFAULT_LAB_DIR: &str = "./.chancery-lab";
 
 /// Which configuration file.
 #[derive(Debug, Args)]
-pub struct ConfigArgs {
+pub(crate) struct ConfigArgs {
     /// The file that `chancery init` wrote
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
@@ -101,7 +101,7 @@ pub struct ConfigArgs {
 /// `chancery lab`
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct LabArgs {
+pub(crate) struct LabArgs {
     /// Mint a token instead of starting anything
     #[command(subcommand)]
     pub command: Option<LabCommand>,
@@ -115,7 +115,7 @@ pub struct LabArgs {
 
 /// How the lab chooses its ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Ports {
+pub(crate) enum Ports {
     /// 5555, 6962, 3003, 3004, 8080, 8888 and 2112.
     Default,
     /// Whatever is free.
@@ -124,7 +124,7 @@ pub enum Ports {
 
 /// `chancery lab …`
 #[derive(Debug, Subcommand)]
-pub enum LabCommand {
+pub(crate) enum LabCommand {
     /// Print an identity token of the lab's issuer, valid 10 minutes
     Token(TokenArgs),
 }
@@ -132,7 +132,7 @@ pub enum LabCommand {
 /// `chancery lab token`
 #[derive(Debug, Args)]
 #[command(after_help = "Example:  export SIGSTORE_ID_TOKEN=$(chancery lab token --ghes platform/hello)")]
-pub struct TokenArgs {
+pub(crate) struct TokenArgs {
     /// A person
     #[arg(long, value_name = "ADDRESS", group = "subject")]
     pub email: Option<String>,
@@ -158,7 +158,7 @@ pub struct TokenArgs {
 #[command(
     after_help = "Example:  chancery init --dir /srv/chancery --domain sigstore.corp.example --ghes https://ghe.corp.example"
 )]
-pub struct InitArgs {
+pub(crate) struct InitArgs {
     /// The folder to create
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
@@ -184,7 +184,7 @@ pub struct InitArgs {
 
 /// Kinds of keys for a Rekor v2 log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogKey {
+pub(crate) enum LogKey {
     /// Accepted by every client.
     EcdsaP256,
     /// Needed by witnesses.
@@ -195,7 +195,7 @@ pub enum LogKey {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:  chancery verify --bundle app.sigstore.json --trusted-root trusted_root.json \\\n            \
     --certificate-identity dev@corp.example --certificate-oidc-issuer https://login.corp.example app.tar.gz")]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// The bundle
     #[arg(long, value_name = "FILE")]
     pub bundle: PathBuf,
@@ -224,7 +224,7 @@ pub struct VerifyArgs {
 
 impl Command {
     /// The one service that the subcommand runs, if it runs one.
-    pub const fn service(&self) -> Option<(ServiceName, &ConfigArgs)> {
+    pub(crate) const fn service(&self) -> Option<(ServiceName, &ConfigArgs)> {
         match self {
             Self::Fulcio(args) => Some((ServiceName::Fulcio, args)),
             Self::Ctlog(args) => Some((ServiceName::Ctlog, args)),

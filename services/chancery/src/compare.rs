@@ -14,7 +14,7 @@ use crate::names::ServiceName;
 use crate::output::short;
 
 /// Compares one service's name, keys and certificates with `anchors.json`.
-pub fn with_anchors(config: &Config, layout: &Layout, service: ServiceName, anchors: &Anchors) -> Outcome {
+pub(crate) fn with_anchors(config: &Config, layout: &Layout, service: ServiceName, anchors: &Anchors) -> Outcome {
     match service {
         ServiceName::Fulcio => config.fulcio.as_ref().map_or(Ok(()), |section| {
             same_url(service, &section.public_url, anchors)?;

@@ -10,7 +10,7 @@ use crate::failure::{Exit, Failure, Outcome};
 /// The whole file.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// The certificate authority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fulcio: Option<fulcio::Config>,
@@ -39,7 +39,7 @@ pub struct Config {
 /// See [`Config::lab`].
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct LabConfig {
+pub(crate) struct LabConfig {
     /// The base URL of the four issuers.
     pub public_url: String,
     /// Where it listens: loopback only.
@@ -49,13 +49,13 @@ pub struct LabConfig {
 /// See [`Config::admin`].
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct AdminConfig {
+pub(crate) struct AdminConfig {
     /// Where it listens.
     pub http: ListenConfig,
 }
 
 /// Where `admin` listens unless told otherwise.
-pub const ADMIN_PORT: u16 = 2112;
+pub(crate) const ADMIN_PORT: u16 = 2112;
 
 fn default_grace() -> Duration {
     Duration::from_secs(20)
@@ -63,7 +63,7 @@ fn default_grace() -> Duration {
 
 impl Config {
     /// Reads the file and the environment over it.
-    pub fn load(path: &Path) -> Outcome<Self> {
+    pub(crate) fn load(path: &Path) -> Outcome<Self> {
         let mut failure = match chassis::config::load::<Self>(path, &Environment::of_process()) {
             Ok(config) => return Ok(config),
             Err(error) => Failure::explained(&error),

@@ -10,7 +10,7 @@ use crate::output;
 
 /// The exit codes that scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// Something failed.
     Failed = 1,
     /// The command line or the configuration is wrong.
@@ -21,7 +21,7 @@ pub enum Exit {
 
 /// A command that did not succeed.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     what: String,
     details: Vec<String>,
     advice: Option<String>,
@@ -30,31 +30,26 @@ pub struct Failure {
 }
 
 /// The result of every command.
-pub type Outcome<T = ()> = Result<T, Failure>;
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
     /// Something failed; `what` stands alone.
-    pub fn new(code: &'static str, what: impl Into<String>) -> Self {
+    pub(crate) fn new(code: &'static str, what: impl Into<String>) -> Self {
         Self { what: what.into(), details: Vec::new(), advice: None, code, exit: Exit::Failed }
     }
 
     /// The person at the command line has to change something.
-    pub fn usage(code: &'static str, what: impl Into<String>) -> Self {
+    pub(crate) fn usage(code: &'static str, what: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, ..Self::new(code, what) }
     }
 
-    /// Verification or policy said no.
-    pub fn refused(code: &'static str, what: impl Into<String>) -> Self {
-        Self { exit: Exit::Refused, ..Self::new(code, what) }
-    }
-
     /// What an error of another crate explains about itself.
-    pub fn explained(error: &dyn Explain) -> Self {
+    pub(crate) fn explained(error: &dyn Explain) -> Self {
         Self { what: error.to_string(), details: error.details(), advice: error.advice(), code: error.code(), exit: Exit::Failed }
     }
 
     /// `what`, and below it the causes of `error`, outermost first.
-    pub fn because(code: &'static str, what: impl Into<String>, error: &(dyn Error + 'static)) -> Self {
+    pub(crate) fn because(code: &'static str, what: impl Into<String>, error: &(dyn Error + 'static)) -> Self {
         let mut failure = Self::new(code, what);
         failure.details = std::iter::successors(Some(error), |cause| (*cause).source()).map(ToString::to_string).collect();
         failure
@@ -62,25 +57,25 @@ impl Failure {
 
     /// Adds a line of why.
     #[must_use]
-    pub fn detail(mut self, line: impl Into<String>) -> Self {
+    pub(crate) fn detail(mut self, line: impl Into<String>) -> Self {
         self.details.push(line.into());
         self
     }
 
     /// Says what to do next.
     #[must_use]
-    pub fn advise(mut self, advice: impl Into<String>) -> Self {
+    pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
         self
     }
 
     /// Changes the exit code.
-    pub fn set_exit(&mut self, exit: Exit) {
+    pub(crate) fn set_exit(&mut self, exit: Exit) {
         self.exit = exit;
     }
 
     /// Prints the failure where `output` wants it and returns the exit code.
-    pub fn report(&self, output: Output) -> ExitCode {
+    pub(crate) fn report(&self, output: Output) -> ExitCode {
         match output {
             Output::Text => output::tell(&format!("{}\n", report::render(self))),
             Output::Json => output::print_json(&report::json(self)),

@@ -4,99 +4,99 @@ use std::path::{Path, PathBuf};
 
 /// An installation's folder, `D/`.
 #[derive(Debug, Clone)]
-pub struct Layout(PathBuf);
+pub(crate) struct Layout(PathBuf);
 
 impl Layout {
     /// The layout below `dir`.
-    pub fn new(dir: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(dir: impl Into<PathBuf>) -> Self {
         Self(dir.into())
     }
 
     /// `D/` itself.
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         &self.0
     }
 
     /// A path below `D/`.
-    pub fn join(&self, relative: &str) -> PathBuf {
+    pub(crate) fn join(&self, relative: &str) -> PathBuf {
         self.0.join(relative)
     }
 
     /// The one configuration file.
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.join("chancery.yaml")
     }
 
     /// What was created, with fingerprints.
-    pub fn anchors(&self) -> PathBuf {
+    pub(crate) fn anchors(&self) -> PathBuf {
         self.join("anchors.json")
     }
 
     /// The lab's environment for clients.
-    pub fn env(&self) -> PathBuf {
+    pub(crate) fn env(&self) -> PathBuf {
         self.join("env")
     }
 
     /// Which steps of the lab's proof have passed.
-    pub fn proof(&self) -> PathBuf {
+    pub(crate) fn proof(&self) -> PathBuf {
         self.join("proof.json")
     }
 }
 
 /// File names below `D/`, as `chancery.yaml` and `anchors.json` spell them.
-pub mod names {
+pub(crate) mod names {
     /// Every key.
-    pub const KEYS: &str = "keys";
+    pub(crate) const KEYS: &str = "keys";
     /// Fulcio's issuing key.
-    pub const INTERMEDIATE_KEY: &str = "keys/fulcio-intermediate.pem";
+    pub(crate) const INTERMEDIATE_KEY: &str = "keys/fulcio-intermediate.pem";
     /// Fulcio's chain, issuing certificate first, root last.
-    pub const FULCIO_CHAIN: &str = "trust/fulcio_chain.pem";
+    pub(crate) const FULCIO_CHAIN: &str = "trust/fulcio_chain.pem";
     /// The roots whose certificates the CT log accepts.
-    pub const FULCIO_ROOTS: &str = "trust/fulcio_root.pem";
+    pub(crate) const FULCIO_ROOTS: &str = "trust/fulcio_root.pem";
     /// The CT log's key.
-    pub const CTLOG_KEY: &str = "keys/ctlog.pem";
+    pub(crate) const CTLOG_KEY: &str = "keys/ctlog.pem";
     /// The CT log's public key.
-    pub const CTLOG_PUB: &str = "trust/ctfe.pub";
+    pub(crate) const CTLOG_PUB: &str = "trust/ctfe.pub";
     /// The key of the Rekor v2 log.
-    pub const REKOR_V2_KEY: &str = "keys/rekor-v2.pem";
+    pub(crate) const REKOR_V2_KEY: &str = "keys/rekor-v2.pem";
     /// Its public key.
-    pub const REKOR_V2_PUB: &str = "trust/rekor_v2.pub";
+    pub(crate) const REKOR_V2_PUB: &str = "trust/rekor_v2.pub";
     /// The timestamp authority's key.
-    pub const TSA_KEY: &str = "keys/tsa.pem";
+    pub(crate) const TSA_KEY: &str = "keys/tsa.pem";
     /// The timestamp authority's chain, leaf first.
-    pub const TSA_CHAIN: &str = "trust/tsa_chain.pem";
+    pub(crate) const TSA_CHAIN: &str = "trust/tsa_chain.pem";
     /// TUF's online keys.
-    pub const TUF_SNAPSHOT_KEY: &str = "keys/tuf-snapshot.pem";
+    pub(crate) const TUF_SNAPSHOT_KEY: &str = "keys/tuf-snapshot.pem";
     /// See [`TUF_SNAPSHOT_KEY`].
-    pub const TUF_TIMESTAMP_KEY: &str = "keys/tuf-timestamp.pem";
+    pub(crate) const TUF_TIMESTAMP_KEY: &str = "keys/tuf-timestamp.pem";
     /// The folder that `serve` never opens.
-    pub const OFFLINE: &str = "keys/offline";
+    pub(crate) const OFFLINE: &str = "keys/offline";
     /// The root certificate authority's key.
-    pub const ROOT_KEY: &str = "keys/offline/fulcio-root.pem";
+    pub(crate) const ROOT_KEY: &str = "keys/offline/fulcio-root.pem";
     /// The timestamp authority's root key.
-    pub const TSA_ROOT_KEY: &str = "keys/offline/tsa-root.pem";
+    pub(crate) const TSA_ROOT_KEY: &str = "keys/offline/tsa-root.pem";
     /// TUF's root key.
-    pub const TUF_ROOT_KEY: &str = "keys/offline/tuf-root.pem";
+    pub(crate) const TUF_ROOT_KEY: &str = "keys/offline/tuf-root.pem";
     /// TUF's targets key.
-    pub const TUF_TARGETS_KEY: &str = "keys/offline/tuf-targets.pem";
+    pub(crate) const TUF_TARGETS_KEY: &str = "keys/offline/tuf-targets.pem";
     /// The lab issuer's key; exists in a lab only.
-    pub const LAB_ISSUER_KEY: &str = "keys/lab-issuer.pem";
+    pub(crate) const LAB_ISSUER_KEY: &str = "keys/lab-issuer.pem";
     /// Fulcio's record of what it signs.
-    pub const FULCIO_DB: &str = "db/fulcio.db";
+    pub(crate) const FULCIO_DB: &str = "db/fulcio.db";
     /// The CT log.
-    pub const CTLOG_DB: &str = "db/ctlog.db";
+    pub(crate) const CTLOG_DB: &str = "db/ctlog.db";
     /// The Rekor logs.
-    pub const REKOR_DB: &str = "db/rekor.db";
+    pub(crate) const REKOR_DB: &str = "db/rekor.db";
     /// The TUF repository.
-    pub const TUF_REPOSITORY: &str = "tuf";
+    pub(crate) const TUF_REPOSITORY: &str = "tuf";
     /// TUF's record of used versions.
-    pub const TUF_STATE: &str = "db/tuf.json";
+    pub(crate) const TUF_STATE: &str = "db/tuf.json";
     /// The trust root people hand out.
-    pub const ROOT_JSON: &str = "trust/root.json";
+    pub(crate) const ROOT_JSON: &str = "trust/root.json";
     /// The trusted root.
-    pub const TRUSTED_ROOT: &str = "trust/trusted_root.json";
+    pub(crate) const TRUSTED_ROOT: &str = "trust/trusted_root.json";
     /// Where signing clients go.
-    pub const SIGNING_CONFIG: &str = "trust/signing_config.v0.2.json";
+    pub(crate) const SIGNING_CONFIG: &str = "trust/signing_config.v0.2.json";
     /// Both of them in one file.
-    pub const CLIENT_TRUST_CONFIG: &str = "trust/client_trust_config.json";
+    pub(crate) const CLIENT_TRUST_CONFIG: &str = "trust/client_trust_config.json";
 }

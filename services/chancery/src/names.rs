@@ -10,7 +10,7 @@ use url::Url;
 /// A service with a public URL of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ServiceName {
+pub(crate) enum ServiceName {
     /// The certificate authority.
     Fulcio,
     /// The certificate transparency log.
@@ -26,10 +26,10 @@ pub enum ServiceName {
 
 impl ServiceName {
     /// Every service, in the order people read them.
-    pub const ALL: [Self; 5] = [Self::Fulcio, Self::Ctlog, Self::RekorV2, Self::Tsa, Self::Tuf];
+    pub(crate) const ALL: [Self; 5] = [Self::Fulcio, Self::Ctlog, Self::RekorV2, Self::Tsa, Self::Tuf];
 
     /// The name on the command line and in `anchors.json`.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Fulcio => "fulcio",
             Self::Ctlog => "ctlog",
@@ -40,7 +40,7 @@ impl ServiceName {
     }
 
     /// What it is, in words.
-    pub const fn title(self) -> &'static str {
+    pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Fulcio => "certificate authority",
             Self::Ctlog => "certificate log",
@@ -51,7 +51,7 @@ impl ServiceName {
     }
 
     /// The port it listens on unless told otherwise.
-    pub const fn port(self) -> u16 {
+    pub(crate) const fn port(self) -> u16 {
         match self {
             Self::Fulcio => 5555,
             Self::Ctlog => 6962,
@@ -78,7 +78,7 @@ impl fmt::Display for ServiceName {
 
 /// A name or URL that cannot be used; says what would be.
 #[derive(Debug, thiserror::Error)]
-pub enum NameError {
+pub(crate) enum NameError {
     /// Not one of the services.
     #[error("{0} is not a service; expected one of fulcio, ctlog, rekor-v2, tsa, tuf")]
     UnknownService(String),
@@ -113,7 +113,7 @@ impl FromStr for ServiceName {
 
 /// One `--public-url SERVICE=URL`.
 #[derive(Debug, Clone)]
-pub struct PublicUrl(pub ServiceName, pub String);
+pub(crate) struct PublicUrl(pub ServiceName, pub String);
 
 impl FromStr for PublicUrl {
     type Err = NameError;
@@ -128,14 +128,14 @@ impl FromStr for PublicUrl {
 /// The public URL of every service: absolute, no trailing slash, no query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct PublicUrls(BTreeMap<ServiceName, String>);
+pub(crate) struct PublicUrls(BTreeMap<ServiceName, String>);
 
 impl PublicUrls {
     /// `https://SERVICE.domain` for each service, except where `overrides` says otherwise.
     ///
     /// # Errors
     /// A service without a URL, or a domain that is none.
-    pub fn new(domain: Option<&str>, overrides: &[PublicUrl]) -> Result<Self, NameError> {
+    pub(crate) fn new(domain: Option<&str>, overrides: &[PublicUrl]) -> Result<Self, NameError> {
         let mut urls = BTreeMap::new();
         if let Some(domain) = domain {
             check_domain(domain)?;
@@ -153,12 +153,12 @@ impl PublicUrls {
     }
 
     /// One service's base URL.
-    pub fn of(&self, service: ServiceName) -> &str {
+    pub(crate) fn of(&self, service: ServiceName) -> &str {
         &self.0[&service]
     }
 
     /// The full URL that timestamp requests go to.
-    pub fn timestamp_endpoint(&self) -> String {
+    pub(crate) fn timestamp_endpoint(&self) -> String {
         format!("{}/api/v1/timestamp", self.of(ServiceName::Tsa))
     }
 }

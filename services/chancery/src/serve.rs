@@ -20,7 +20,7 @@ use crate::names::ServiceName;
 use crate::output;
 
 /// `chancery serve`, and with `only` one service of it.
-pub async fn run(config_path: &Path, only: Option<ServiceName>, telemetry: Telemetry) -> Outcome<ExitCode> {
+pub(crate) async fn run(config_path: &Path, only: Option<ServiceName>, telemetry: Telemetry) -> Outcome<ExitCode> {
     let shutdown = signals()?;
     let config = Config::load(config_path)?;
     let wanted = wanted(&config, only)?;
@@ -33,7 +33,7 @@ pub async fn run(config_path: &Path, only: Option<ServiceName>, telemetry: Telem
 }
 
 /// SIGTERM and Ctrl-C, once for the process.
-pub fn signals() -> Outcome<Shutdown> {
+pub(crate) fn signals() -> Outcome<Shutdown> {
     Shutdown::on_signals().map_err(|error| Failure::because("signals", "this process cannot hear signals", &error))
 }
 
@@ -50,11 +50,11 @@ fn wanted(config: &Config, only: Option<ServiceName>) -> Outcome<Vec<ServiceName
 }
 
 /// Clients first, what they depend on later.
-pub const DRAIN_ORDER: [ServiceName; 5] =
+pub(crate) const DRAIN_ORDER: [ServiceName; 5] =
     [ServiceName::Fulcio, ServiceName::RekorV2, ServiceName::Ctlog, ServiceName::Tsa, ServiceName::Tuf];
 
 /// Where a service stands in [`DRAIN_ORDER`].
-pub fn drain_position(service: ServiceName) -> usize {
+pub(crate) fn drain_position(service: ServiceName) -> usize {
     DRAIN_ORDER.iter().position(|name| *name == service).unwrap_or(DRAIN_ORDER.len())
 }
 
@@ -70,7 +70,7 @@ fn listen_config(config: &Config, service: ServiceName) -> Option<&chassis::conf
 
 /// Every socket of a process, bound before anything is opened or served.
 #[derive(Debug)]
-pub struct Sockets {
+pub(crate) struct Sockets {
     /// One per service.
     pub services: Vec<(ServiceName, Listener)>,
     /// Health and metrics.
@@ -79,7 +79,7 @@ pub struct Sockets {
 
 impl Sockets {
     /// Binds what the configuration says.
-    pub async fn bind(config: &Config, services: &[ServiceName]) -> Outcome<Self> {
+    pub(crate) async fn bind(config: &Config, services: &[ServiceName]) -> Outcome<Self> {
         let admin = bind("admin", &config.admin.http).await?;
         let mut bound = Vec::new();
         for service in services {
@@ -91,13 +91,13 @@ impl Sockets {
 }
 
 /// Binds one listener.
-pub async fn bind(name: &'static str, http: &chassis::config::ListenConfig) -> Outcome<Listener> {
+pub(crate) async fn bind(name: &'static str, http: &chassis::config::ListenConfig) -> Outcome<Listener> {
     Listener::bind(name, http).await.map_err(|error| Failure::explained(&error))
 }
 
 /// Opens each service behind its listener. Order matters for the person who reads a refusal: first what the databases and keys say of
 /// themselves, then whether they are the ones that `init` created.
-pub async fn open(config: &Config, layout: &Layout, listeners: Vec<(ServiceName, Listener)>) -> Outcome<Vec<Service>> {
+pub(crate) async fn open(config: &Config, layout: &Layout, listeners: Vec<(ServiceName, Listener)>) -> Outcome<Vec<Service>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let anchors = Anchors::load(&layout.anchors()).map_err(|error| {
         Failure::because("anchors_damaged", "what this installation was created with is not known", &error)
@@ -159,7 +159,7 @@ fn section<T>(section: Option<&T>) -> &T {
 }
 
 /// `chancery config check`: everything a start would read, short of binding and serving.
-pub async fn check(config_path: &Path, out: Output) -> Outcome {
+pub(crate) async fn check(config_path: &Path, out: Output) -> Outcome {
     let config = Config::load(config_path)?;
     let services = wanted(&config, None)?;
     let names: Vec<&str> = services.iter().map(|service| service.as_str()).collect();

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::str::FromStr as _;
 
+use serde_json::json;
 use verify::{Artifact, ArtifactDigest, IdentityPolicy, Matcher, Policy, SignerReport, Verified, Verifier, VerifyError};
 
 use crate::cli::{Output, VerifyArgs};
@@ -11,7 +12,7 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{self, Style};
 
 /// Verifies one bundle, offline.
-pub fn run(args: &VerifyArgs, out: Output) -> Outcome {
+pub(crate) fn run(args: &VerifyArgs, out: Output) -> Outcome {
     let verifier = Verifier::from_trusted_root(&read(&args.trusted_root)?).map_err(|error| {
         Failure::because(error.code(), format!("{} is not a trusted root", args.trusted_root.display()), &error)
     })?;
@@ -29,9 +30,7 @@ pub fn run(args: &VerifyArgs, out: Output) -> Outcome {
     let verified = verifier.verify(bundle.as_bytes(), artifact, &policy).map_err(|error| refused(&args.artifact, &error))?;
     match out {
         Output::Text => output::print(&text(&args.artifact, &verified, Style::of_stdout())),
-        Output::Json => {
-            output::print_json(&serde_json::json!({ "verified": true, "artifact": args.artifact, "proof": verified }))
-        }
+        Output::Json => output::print_json(&json!({ "verified": true, "artifact": args.artifact, "proof": verified })),
     }
     Ok(())
 }

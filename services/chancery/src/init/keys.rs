@@ -13,7 +13,7 @@ use crate::layout::{Layout, names};
 
 /// Every private key, and the certificates made with them. They are on disk already.
 #[derive(Debug)]
-pub struct Keys {
+pub(crate) struct Keys {
     /// Fulcio's issuing key.
     pub intermediate: FileKey,
     /// Issuing certificate first, root last.
@@ -37,24 +37,24 @@ pub struct Keys {
 }
 
 /// The common names of the certificates; clients show them.
-pub mod common_name {
+pub(crate) mod common_name {
     /// Of the root.
-    pub fn root(organization: &str) -> String {
+    pub(crate) fn root(organization: &str) -> String {
         format!("{organization} root")
     }
 
     /// Of the issuing certificate.
-    pub fn intermediate(organization: &str) -> String {
+    pub(crate) fn intermediate(organization: &str) -> String {
         format!("{organization} intermediate")
     }
 
     /// Of the timestamp authority's root.
-    pub fn tsa_root(organization: &str) -> String {
+    pub(crate) fn tsa_root(organization: &str) -> String {
         format!("{organization} timestamp root")
     }
 
     /// Of the certificate that signs timestamps.
-    pub fn tsa_leaf(organization: &str) -> String {
+    pub(crate) fn tsa_leaf(organization: &str) -> String {
         format!("{organization} timestamps")
     }
 }
@@ -65,7 +65,7 @@ const INTERMEDIATE: i64 = 3;
 
 impl Keys {
     /// Draws every key, makes the certificates and writes all of them below `layout`.
-    pub fn create(layout: &Layout, plan: &Plan, now: Timestamp) -> Outcome<Self> {
+    pub(crate) fn create(layout: &Layout, plan: &Plan, now: Timestamp) -> Outcome<Self> {
         let draw = |kind, name| draw(layout, kind, name);
         let (root, tsa_root) = (draw(KeyKind::P384, names::ROOT_KEY)?, draw(KeyKind::P384, names::TSA_ROOT_KEY)?);
         let rekor_kind = match plan.rekor_v2_key {
@@ -115,25 +115,27 @@ fn draw(layout: &Layout, kind: KeyKind, name: &str) -> Outcome<FileKey> {
 fn fulcio_chain(organization: &str, root: &FileKey, intermediate: &FileKey, now: Timestamp) -> Outcome<Vec<Certificate>> {
     use ::keys::Signer as _;
     let root_key = ca_key(root)?;
-    let root = ca::root(&root_key, &subject(organization, common_name::root(organization), now, LONG)?).map_err(refused)?;
+    let root = ca::root(&root_key, &subject(organization, common_name::root(organization), now, LONG)?)
+        .map_err(|error| refused(&error))?;
     let name = common_name::intermediate(organization);
     let issuing = ca::intermediate(&root, &root_key, intermediate.public_key(), &subject(organization, name, now, INTERMEDIATE)?)
-        .map_err(refused)?;
+        .map_err(|error| refused(&error))?;
     Ok(vec![issuing, root])
 }
 
 fn tsa_chain(organization: &str, root: &FileKey, leaf: &FileKey, now: Timestamp) -> Outcome<Vec<Certificate>> {
     use ::keys::Signer as _;
     let root_key = ca_key(root)?;
-    let root = ca::root(&root_key, &subject(organization, common_name::tsa_root(organization), now, LONG)?).map_err(refused)?;
+    let root = ca::root(&root_key, &subject(organization, common_name::tsa_root(organization), now, LONG)?)
+        .map_err(|error| refused(&error))?;
     let name = common_name::tsa_leaf(organization);
-    let leaf =
-        ca::timestamping(&root, &root_key, leaf.public_key(), &subject(organization, name, now, LONG)?).map_err(refused)?;
+    let leaf = ca::timestamping(&root, &root_key, leaf.public_key(), &subject(organization, name, now, LONG)?)
+        .map_err(|error| refused(&error))?;
     Ok(vec![leaf, root])
 }
 
 fn ca_key(key: &FileKey) -> Outcome<CaKey> {
-    CaKey::from_pkcs8_pem(&key.to_pem()).map_err(refused)
+    CaKey::from_pkcs8_pem(&key.to_pem()).map_err(|error| refused(&error))
 }
 
 /// Valid from a minute ago, for machines whose clocks are a little behind.
@@ -154,6 +156,6 @@ fn pem(chain: &[Certificate]) -> String {
     chain.iter().map(Certificate::to_pem).collect()
 }
 
-fn refused(error: CaError) -> Failure {
-    Failure::because("init_failed", "the certificates cannot be made", &error)
+fn refused(error: &CaError) -> Failure {
+    Failure::because("init_failed", "the certificates cannot be made", error)
 }

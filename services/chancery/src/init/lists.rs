@@ -12,7 +12,7 @@ use crate::names::ServiceName;
 use crate::output::{self, short};
 
 /// Prints the lists, or one document with the same content.
-pub fn print(dir: &Path, plan: &Plan, anchors: &Anchors, out: Output) {
+pub(crate) fn print(dir: &Path, plan: &Plan, anchors: &Anchors, out: Output) {
     match out {
         Output::Text => output::print(&text(dir, plan, anchors)),
         Output::Json => output::print_json(&json!({

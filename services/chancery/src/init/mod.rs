@@ -3,7 +3,7 @@
 //! Everything is made in `D.new` and becomes `D` by one rename, so that a crash leaves either no installation or a whole one.
 //! Nothing that exists is ever overwritten.
 
-pub mod keys;
+pub(crate) mod keys;
 mod lists;
 mod text;
 mod trust;
@@ -27,7 +27,7 @@ use trust::{Documents, Public};
 
 /// What to create.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The public names.
     pub urls: PublicUrls,
     /// Where each service listens, in the order of [`ServiceName::ALL`].
@@ -48,13 +48,13 @@ pub struct Plan {
 
 impl Plan {
     /// Where a service listens.
-    pub fn listen(&self, service: ServiceName) -> &ListenConfig {
+    pub(crate) fn listen(&self, service: ServiceName) -> &ListenConfig {
         let position = ServiceName::ALL.iter().position(|name| *name == service).expect("ALL has every service");
         &self.listen[position]
     }
 
     /// Where the certificate authority submits: straight to the listener when that is plain HTTP on this machine.
-    pub fn ctlog_submission_url(&self) -> String {
+    pub(crate) fn ctlog_submission_url(&self) -> String {
         match self.listen(ServiceName::Ctlog).listen.first() {
             Some(address) if address.ip().is_loopback() => format!("http://{address}"),
             _ => self.urls.of(ServiceName::Ctlog).to_owned(),
@@ -83,7 +83,7 @@ impl Plan {
 }
 
 /// `chancery init`
-pub async fn run(args: InitArgs, out: Output) -> Outcome {
+pub(crate) async fn run(args: InitArgs, out: Output) -> Outcome {
     let plan = Plan::of(&args)?;
     let anchors = create(&args.dir, &plan).await?;
     lists::print(&args.dir, &plan, &anchors, out);
@@ -91,7 +91,7 @@ pub async fn run(args: InitArgs, out: Output) -> Outcome {
 }
 
 /// Creates the installation `dir` and returns its anchors.
-pub async fn create(dir: &Path, plan: &Plan) -> Outcome<Anchors> {
+pub(crate) async fn create(dir: &Path, plan: &Plan) -> Outcome<Anchors> {
     if occupied(dir) {
         return Err(Failure::new("installation_exists", format!("{} exists already; nothing was changed", dir.display()))
             .advise("Keys and logs are created once and never overwritten. Name a new folder, or move this one away yourself."));

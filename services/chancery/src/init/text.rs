@@ -12,7 +12,7 @@ use crate::names::ServiceName;
 use crate::output::date;
 
 /// The whole file.
-pub fn chancery_yaml(plan: &Plan, created: Timestamp) -> String {
+pub(crate) fn chancery_yaml(plan: &Plan, created: Timestamp) -> String {
     let mut text = format!(
         "# Written by `chancery {}` on {}. Paths are relative to this file. `chancery config check --config FILE` checks it.\n\
          #\n\

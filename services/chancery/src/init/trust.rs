@@ -13,7 +13,7 @@ use crate::names::{PublicUrls, ServiceName};
 
 /// The public halves of everything that was created.
 #[derive(Debug)]
-pub struct Public {
+pub(crate) struct Public {
     /// Issuing certificate first, root last.
     pub fulcio_chain: Vec<Certificate>,
     /// The CT log's key.
@@ -26,7 +26,7 @@ pub struct Public {
 
 /// The documents, checked against the strictest client.
 #[derive(Debug)]
-pub struct Documents {
+pub(crate) struct Documents {
     /// Whom to trust.
     pub trusted_root: Publishable<TrustedRoot>,
     /// Where to sign.
@@ -38,7 +38,7 @@ impl Documents {
     ///
     /// # Errors
     /// Something in them would be refused by a released client.
-    pub fn new(
+    pub(crate) fn new(
         public: &Public,
         urls: &PublicUrls,
         organization: &str,
@@ -73,12 +73,12 @@ impl Documents {
     }
 
     /// Both in the one file that sigstore-python takes.
-    pub fn client_trust_config(&self) -> Publishable<ClientTrustConfig> {
+    pub(crate) fn client_trust_config(&self) -> Publishable<ClientTrustConfig> {
         ClientTrustConfig::new(&self.trusted_root, &self.signing_config)
     }
 
     /// The targets of the TUF repository: these documents, and the single files that older clients know.
-    pub fn targets(&self, public: &Public, urls: &PublicUrls) -> Vec<Target> {
+    pub(crate) fn targets(&self, public: &Public, urls: &PublicUrls) -> Vec<Target> {
         let fulcio = urls.of(ServiceName::Fulcio);
         let tsa = urls.timestamp_endpoint();
         let mut targets = vec![

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cosign on the PATH.
 #[derive(Debug)]
-pub struct Cosign {
+pub(crate) struct Cosign {
     /// Its version without the leading `v`.
     pub version: String,
 }
@@ -27,7 +27,7 @@ struct Version {
 }
 
 /// Looks for a cosign that says its version; one that cannot is treated as absent.
-pub async fn find() -> Option<Cosign> {
+pub(crate) async fn find() -> Option<Cosign> {
     let mut command = Command::new("cosign");
     command.args(["version", "--json"]).stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(PATIENCE, command.output()).await.ok()?.ok()?;
@@ -37,7 +37,14 @@ pub async fn find() -> Option<Cosign> {
 
 impl Cosign {
     /// `cosign verify-blob` with a HOME of its own, so that the person's `~/.sigstore` is not touched.
-    pub async fn verify_blob(&self, home: &Path, bundle: &Path, artifact: &Path, root: &Path, identity: &Identity) -> Outcome {
+    pub(crate) async fn verify_blob(
+        &self,
+        home: &Path,
+        bundle: &Path,
+        artifact: &Path,
+        root: &Path,
+        identity: &Identity,
+    ) -> Outcome {
         let mut command = Command::new("cosign");
         command.args(["verify-blob", "--certificate-identity", &identity.subject, "--certificate-oidc-issuer", &identity.issuer]);
         command.arg("--bundle").arg(bundle).arg("--trusted-root").arg(root).arg(artifact);

@@ -7,14 +7,14 @@ use crate::names::{PublicUrls, ServiceName};
 
 /// The environment, in the order it is printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Environment(Vec<(String, String)>);
+pub(crate) struct Environment(Vec<(String, String)>);
 
 impl Environment {
     /// The environment of the lab in `layout`; paths become absolute.
     ///
     /// # Errors
     /// The current folder is gone.
-    pub fn new(layout: &Layout, urls: &PublicUrls, oidc_issuer: &str, admin_url: &str) -> std::io::Result<Self> {
+    pub(crate) fn new(layout: &Layout, urls: &PublicUrls, oidc_issuer: &str, admin_url: &str) -> std::io::Result<Self> {
         let dir = std::path::absolute(layout.dir())?;
         let path = |name: &str| normal(&dir.join(name));
         let url = |service| urls.of(service).to_owned();
@@ -39,7 +39,7 @@ impl Environment {
     }
 
     /// Reads what [`Environment::to_shell`] wrote.
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let pair = |line: &str| {
             let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
             let value = value.strip_prefix('\'')?.strip_suffix('\'')?;
@@ -49,17 +49,17 @@ impl Environment {
     }
 
     /// The value of one variable.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// `export NAME='value'` lines for a POSIX shell.
-    pub fn to_shell(&self) -> String {
+    pub(crate) fn to_shell(&self) -> String {
         self.0.iter().map(|(name, value)| format!("export {name}={}\n", quote(value))).collect()
     }
 
     /// The same as one JSON object.
-    pub fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         self.0.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect::<serde_json::Map<_, _>>().into()
     }
 
@@ -67,7 +67,7 @@ impl Environment {
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+    pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         std::io::Write::write_all(&mut file, self.to_shell().as_bytes())?;

@@ -6,14 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 /// How long a minted token lives.
-pub const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
+pub(crate) const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 
 /// The audience that every Sigstore client asks for.
 const AUDIENCE: &str = "sigstore";
 
 /// One of the four issuers behind the lab's one listener. An issuer URL has exactly one type in Fulcio's contract, hence four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Issuer {
+pub(crate) enum Issuer {
     /// People: type `email`.
     Email,
     /// Workflows of github.com: type `ci-provider`.
@@ -26,10 +26,10 @@ pub enum Issuer {
 
 impl Issuer {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Email, Self::Github, Self::Ghes, Self::Claims];
+    pub(crate) const ALL: [Self; 4] = [Self::Email, Self::Github, Self::Ghes, Self::Claims];
 
     /// The path below the listener's base URL; empty for the first.
-    pub const fn path(self) -> &'static str {
+    pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Email => "",
             Self::Github => "/github",
@@ -39,14 +39,14 @@ impl Issuer {
     }
 
     /// The `iss` value: no trailing slash.
-    pub fn url(self, base: &str) -> String {
+    pub(crate) fn url(self, base: &str) -> String {
         format!("{base}{}", self.path())
     }
 }
 
 /// `OWNER/REPO`, as GitHub spells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repository {
+pub(crate) struct Repository {
     owner: String,
     name: String,
 }
@@ -69,7 +69,7 @@ impl FromStr for Repository {
 
 /// Whom a token speaks for.
 #[derive(Debug, Clone)]
-pub enum Subject {
+pub(crate) enum Subject {
     /// A person.
     Email(String),
     /// A workflow of github.com.
@@ -82,7 +82,7 @@ pub enum Subject {
 
 impl Subject {
     /// The issuer that vouches for this subject.
-    pub const fn issuer(&self) -> Issuer {
+    pub(crate) const fn issuer(&self) -> Issuer {
         match self {
             Self::Email(_) => Issuer::Email,
             Self::Github(..) => Issuer::Github,
@@ -93,7 +93,7 @@ impl Subject {
 
     /// The complete claims of a token from the issuer at `base`, valid from `now` for [`TOKEN_LIFETIME`].
     /// `overrides` replaces or adds any claim; `null` removes one.
-    pub fn claims(&self, base: &str, now: Timestamp, overrides: Map<String, Value>) -> Map<String, Value> {
+    pub(crate) fn claims(&self, base: &str, now: Timestamp, overrides: Map<String, Value>) -> Map<String, Value> {
         let issued = now.as_second();
         let mut claims = object(json!({
             "iss": self.issuer().url(base),

@@ -14,7 +14,7 @@ use super::identity::Issuer;
 
 /// Mints tokens and answers discovery.
 #[derive(Debug)]
-pub struct LabIssuer {
+pub(crate) struct LabIssuer {
     /// The listener's base URL, no trailing slash.
     base: String,
     key: FileKey,
@@ -22,12 +22,12 @@ pub struct LabIssuer {
 
 impl LabIssuer {
     /// An issuer at `base` that signs with `key`, an RSA key.
-    pub fn new(base: String, key: FileKey) -> Self {
+    pub(crate) fn new(base: String, key: FileKey) -> Self {
         Self { base, key }
     }
 
     /// The base URL, which is also the e-mail issuer.
-    pub fn base(&self) -> &str {
+    pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
@@ -35,7 +35,7 @@ impl LabIssuer {
     ///
     /// # Errors
     /// The key cannot sign.
-    pub async fn mint(&self, claims: &Map<String, Value>) -> Result<String, SignError> {
+    pub(crate) async fn mint(&self, claims: &Map<String, Value>) -> Result<String, SignError> {
         let header = json!({ "alg": "RS256", "typ": "JWT", "kid": self.key_id() });
         let part = |value: &str| URL_SAFE_NO_PAD.encode(value);
         let signed = format!("{}.{}", part(&header.to_string()), part(&Value::Object(claims.clone()).to_string()));
@@ -44,7 +44,7 @@ impl LabIssuer {
     }
 
     /// Discovery and keys of all four issuers.
-    pub fn router(self: Arc<Self>) -> Router {
+    pub(crate) fn router(self: Arc<Self>) -> Router {
         let mut router = Router::new();
         for issuer in Issuer::ALL {
             let discovery = format!("{}/.well-known/openid-configuration", issuer.path());

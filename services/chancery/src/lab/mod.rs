@@ -2,11 +2,11 @@
 
 mod cosign;
 mod env;
-pub mod identity;
+pub(crate) mod identity;
 mod issuer;
 mod proof;
 mod screen;
-pub mod token;
+pub(crate) mod token;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ use screen::{Opening, Row, Screen};
 const ISSUER_PORT: u16 = 8888;
 
 /// `chancery lab`
-pub async fn run(args: LabArgs, out: Output, telemetry: Telemetry) -> Outcome<ExitCode> {
+pub(crate) async fn run(args: LabArgs, out: Output, telemetry: Telemetry) -> Outcome<ExitCode> {
     let started = Instant::now();
     let shutdown = serve::signals()?;
     let layout = Layout::new(&args.dir);
@@ -85,7 +85,7 @@ pub async fn run(args: LabArgs, out: Output, telemetry: Telemetry) -> Outcome<Ex
 }
 
 /// `chancery env`
-pub fn print_env(args: &DirArgs, out: Output) -> Outcome {
+pub(crate) fn print_env(args: &DirArgs, out: Output) -> Outcome {
     let layout = Layout::new(&args.dir);
     let text = std::fs::read_to_string(layout.env()).map_err(|error| {
         Failure::because("not_a_lab", format!("{} cannot be read", layout.env().display()), &error)

@@ -21,7 +21,7 @@ use crate::failure::{Failure, Outcome};
 /// A step of the proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Step {
+pub(crate) enum Step {
     /// A token became a certificate.
     Certified,
     /// The signature was timestamped.
@@ -36,7 +36,7 @@ pub enum Step {
 
 impl Step {
     /// The word on the screen.
-    pub const fn verb(self) -> &'static str {
+    pub(crate) const fn verb(self) -> &'static str {
         match self {
             Self::Certified => "certified",
             Self::Timestamped => "timestamped",
@@ -49,7 +49,7 @@ impl Step {
 
 /// A step that passed.
 #[derive(Debug, Clone, Serialize)]
-pub struct Passed {
+pub(crate) struct Passed {
     /// Which one.
     pub step: Step,
     /// What was seen.
@@ -66,24 +66,24 @@ fn milliseconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<
 /// Which steps have passed since the lab was created: `D/proof.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Record {
+pub(crate) struct Record {
     /// The steps that never have to run again.
     pub passed: BTreeSet<Step>,
 }
 
 impl Record {
     /// Reads the record; a lab without one has proved nothing yet.
-    pub fn load(path: &Path) -> Self {
+    pub(crate) fn load(path: &Path) -> Self {
         std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
     /// Whether every step that can only pass or fail has passed.
-    pub fn complete(&self) -> bool {
+    pub(crate) fn complete(&self) -> bool {
         [Step::Certified, Step::Timestamped, Step::Logged, Step::Verified].iter().all(|step| self.passed.contains(step))
     }
 
     /// Writes the record by rename.
-    pub fn store(&self, path: &Path) -> std::io::Result<()> {
+    pub(crate) fn store(&self, path: &Path) -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
         std::io::Write::write_all(&mut file, &serde_json::to_vec(self).expect("plain data serialises"))?;
         file.persist(path)?;
@@ -92,7 +92,7 @@ impl Record {
 }
 
 /// Who signs in the proof, and who vouches.
-pub struct Identity {
+pub(crate) struct Identity {
     /// A fresh token.
     pub token: String,
     /// The subject alternative name that the certificate must carry.
@@ -105,7 +105,7 @@ pub struct Identity {
 ///
 /// # Errors
 /// The first step that fails, by name.
-pub async fn run(env: &Environment, identity: Identity, mut passed: impl FnMut(Passed)) -> Outcome {
+pub(crate) async fn run(env: &Environment, identity: Identity, mut passed: impl FnMut(Passed)) -> Outcome {
     let artifact = format!("hello from a new Chancery lab, {}\n", clock::SystemClock.now()).into_bytes();
     let client_config = read(env, "CHANCERY_CLIENT_TRUST_CONFIG")?;
     let trusted_root = read(env, "CHANCERY_TRUSTED_ROOT")?;
@@ -194,6 +194,6 @@ fn failed(step: Step, error: &(dyn std::error::Error + 'static)) -> Failure {
 }
 
 /// The proof as `--output json` shows it.
-pub fn to_json(steps: &[Passed]) -> serde_json::Value {
+pub(crate) fn to_json(steps: &[Passed]) -> serde_json::Value {
     json!(steps)
 }

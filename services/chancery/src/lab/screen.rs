@@ -10,7 +10,7 @@ use crate::output::{Style, date, duration, print, print_json, short};
 
 /// One service on the screen.
 #[derive(Debug)]
-pub struct Row {
+pub(crate) struct Row {
     /// What it is.
     pub title: &'static str,
     /// Where it is.
@@ -25,7 +25,7 @@ pub struct Row {
 
 /// What the opening lines tell.
 #[derive(Debug)]
-pub struct Opening {
+pub(crate) struct Opening {
     /// The lab's folder, as it was given.
     pub dir: String,
     /// Whether this start created it.
@@ -42,7 +42,7 @@ pub struct Opening {
 
 /// The lab's screen: lines as they become true for a person, one document at the end for a program.
 #[derive(Debug)]
-pub struct Screen {
+pub(crate) struct Screen {
     output: Output,
     style: Style,
     opening: Option<Opening>,
@@ -51,12 +51,12 @@ pub struct Screen {
 
 impl Screen {
     /// A screen on stdout.
-    pub fn new(output: Output) -> Self {
+    pub(crate) fn new(output: Output) -> Self {
         Self { output, style: Style::of_stdout(), opening: None, steps: Vec::new() }
     }
 
     /// The first paragraph and the table of services.
-    pub fn open(&mut self, opening: Opening) {
+    pub(crate) fn open(&mut self, opening: Opening) {
         if self.output == Output::Text {
             print(&opening_text(&opening, self.style));
         }
@@ -64,14 +64,14 @@ impl Screen {
     }
 
     /// Called once before the first step of the proof.
-    pub fn begin_proof(&self) {
+    pub(crate) fn begin_proof(&self) {
         if self.output == Output::Text {
             print("\nproof, with the services above\n");
         }
     }
 
     /// A step of the proof passed.
-    pub fn passed(&mut self, step: Passed) {
+    pub(crate) fn passed(&mut self, step: Passed) {
         if self.output == Output::Text {
             let verb = self.style.ok(&format!("{:<11}", step.step.verb()));
             print(&format!("  {verb} {:<88} {:>7}\n", step.what, duration(step.took)));
@@ -80,7 +80,7 @@ impl Screen {
     }
 
     /// The last lines: it is ready, and what now.
-    pub fn ready(&self, took: Duration, environment: &Value) {
+    pub(crate) fn ready(&self, took: Duration, environment: &Value) {
         match (self.output, &self.opening) {
             (Output::Text, Some(opening)) => print(&ready_text(took, &opening.dir)),
             (Output::Json, Some(opening)) => print_json(&json!({

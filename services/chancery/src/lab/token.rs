@@ -15,7 +15,7 @@ use crate::layout::{Layout, names};
 use crate::output;
 
 /// Prints a token; without a final newline unless stdout is a terminal, since some clients use what they read as it is.
-pub async fn run(args: TokenArgs, out: Output) -> Outcome {
+pub(crate) async fn run(args: TokenArgs, out: Output) -> Outcome {
     let claims = args.claims.as_deref().map(read_claims).transpose()?;
     let subject = subject(&args, claims.is_some())?;
     let issuer = open_issuer(&Layout::new(&args.dir))?;
@@ -31,7 +31,7 @@ pub async fn run(args: TokenArgs, out: Output) -> Outcome {
 }
 
 /// The issuer of the lab in `layout`.
-pub fn open_issuer(layout: &Layout) -> Outcome<LabIssuer> {
+pub(crate) fn open_issuer(layout: &Layout) -> Outcome<LabIssuer> {
     let config = Config::load(&layout.config())
         .map_err(|failure| failure.advise(format!("Start a lab in {} first: chancery lab --dir {0}", layout.dir().display())))?;
     let Some(lab) = config.lab else {
