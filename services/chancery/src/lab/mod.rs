@@ -81,6 +81,7 @@ pub(crate) async fn run(args: LabArgs, out: Output, telemetry: Telemetry) -> Out
         return Err(failure);
     }
     let ended = running.until(shutdown).await;
+    output::tell(&format!("\n{ended}; start again to find everything as it was\n"));
     Ok(ExitCode::from(u8::from(ended.exit_code() != 0)))
 }
 
