@@ -24,7 +24,7 @@ pub(crate) struct Anchors {
     /// The certificate transparency log.
     pub ctlog: LogAnchors,
     /// The Rekor v2 log.
-    pub rekor_v2: LogAnchors,
+    pub rekor_v2: RekorAnchors,
     /// The timestamp authority.
     pub tsa: TsaAnchors,
     /// The trust root.
@@ -53,6 +53,19 @@ pub(crate) struct LogAnchors {
     pub origin: String,
     /// The log's key; for an ECDSA key this is also its log id.
     pub key: String,
+}
+
+/// See [`Anchors`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RekorAnchors {
+    /// First line of every checkpoint.
+    pub origin: String,
+    /// The log's key; for an ECDSA key this is also its log id.
+    pub key: String,
+    /// The checkpoint over the entries that `init` wrote: every later tree must contain that one, so a database with another
+    /// beginning is noticed even under the same key.
+    pub checkpoint: String,
 }
 
 /// See [`Anchors`].
@@ -149,7 +162,6 @@ mod tests {
     use super::*;
 
     fn anchors() -> Anchors {
-        let log = |origin: &str| LogAnchors { origin: origin.into(), key: sha256_hex(origin.as_bytes()) };
         Anchors {
             version: VERSION,
             created: "2026-11-21T09:00:00Z".parse().unwrap(),
@@ -159,8 +171,12 @@ mod tests {
                 intermediate_certificate: "bb".into(),
                 intermediate_key: "cc".into(),
             },
-            ctlog: log("ctlog.corp.example"),
-            rekor_v2: log("log1.rekor.corp.example"),
+            ctlog: LogAnchors { origin: "ctlog.corp.example".into(), key: "44".into() },
+            rekor_v2: RekorAnchors {
+                origin: "log1.rekor.corp.example".into(),
+                key: "55".into(),
+                checkpoint: "log1.rekor.corp.example\n2\n".into(),
+            },
             tsa: TsaAnchors { root_certificate: "dd".into(), certificate: "ee".into(), key: "ff".into() },
             tuf: TufAnchors { root_json: "00".into(), snapshot_key: "11".into(), timestamp_key: "22".into() },
             trusted_root: "33".into(),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::str::FromStr as _;
 use std::sync::Arc;
 
 use chassis::listen::Listener;
@@ -9,6 +10,7 @@ use chassis::telemetry::Telemetry;
 use chassis::{Process, Service, Shutdown};
 use clock::{Clock, SystemClock};
 use keys::FileKey;
+use note::{Checkpoint, SignedNote};
 
 use crate::anchors::Anchors;
 use crate::cli::Output;
@@ -105,14 +107,20 @@ pub(crate) async fn open(config: &Config, layout: &Layout, listeners: Vec<(Servi
     })?;
     let mut services = Vec::new();
     for (name, listener) in listeners {
-        services.push(open_one(config, name, listener, &clock).await?);
+        services.push(open_one(config, name, listener, &anchors, &clock).await?);
         compare::with_anchors(config, layout, name, &anchors)?;
     }
     Ok(services)
 }
 
 /// Opens one service; nothing is created here.
-async fn open_one(config: &Config, name: ServiceName, listener: Listener, clock: &Arc<dyn Clock>) -> Outcome<Service> {
+async fn open_one(
+    config: &Config,
+    name: ServiceName,
+    listener: Listener,
+    anchors: &Anchors,
+    clock: &Arc<dyn Clock>,
+) -> Outcome<Service> {
     let clock = clock.clone();
     match name {
         ServiceName::Fulcio => {
@@ -135,7 +143,9 @@ async fn open_one(config: &Config, name: ServiceName, listener: Listener, clock:
         }
         ServiceName::RekorV2 => {
             let section = section(config.rekor_v2.as_ref());
-            let log = rekor::v2::open(section, clock, None).await.map_err(|error| Failure::explained(&error))?;
+            let log = rekor::v2::open(section, clock, Some(first_checkpoint(anchors)?))
+                .await
+                .map_err(|error| Failure::explained(&error))?;
             let service = Service::new(listener, log.router()).ready_when(log.ready());
             Ok(service.finish_with(log.close()))
         }
@@ -152,6 +162,15 @@ async fn open_one(config: &Config, name: ServiceName, listener: Listener, clock:
             Ok(service.finish_with(freshness.stop()))
         }
     }
+}
+
+/// What every tree of the log must contain.
+fn first_checkpoint(anchors: &Anchors) -> Outcome<Checkpoint> {
+    let note = SignedNote::from_str(&anchors.rekor_v2.checkpoint).ok();
+    note.and_then(|note| Checkpoint::from_str(note.text()).ok()).ok_or_else(|| {
+        Failure::new("anchors_damaged", "anchors.json holds no checkpoint of the transparency log")
+            .advise("Restore anchors.json from the backup that holds the keys and databases.")
+    })
 }
 
 fn section<T>(section: Option<&T>) -> &T {

@@ -16,7 +16,7 @@ use chassis::config::ListenConfig;
 use clock::{Clock, SystemClock};
 use jiff::Timestamp;
 
-use crate::anchors::{Anchors, FulcioAnchors, LogAnchors, TsaAnchors, TufAnchors, VERSION, sha256_hex};
+use crate::anchors::{Anchors, FulcioAnchors, LogAnchors, RekorAnchors, TsaAnchors, TufAnchors, VERSION, sha256_hex};
 use crate::cli::{InitArgs, LogKey, Output};
 use crate::config::{ADMIN_PORT, Config, LabConfig};
 use crate::failure::{Failure, Outcome};
@@ -96,10 +96,11 @@ pub(crate) async fn create(dir: &Path, plan: &Plan) -> Outcome<Anchors> {
         return Err(Failure::new("installation_exists", format!("{} exists already; nothing was changed", dir.display()))
             .advise("Keys and logs are created once and never overwritten. Name a new folder, or move this one away yourself."));
     }
+    distinct_origins(plan)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let created = whole_second(clock.now());
 
-    // 1. A folder of our own beside the final one. A crash from here to step 8 leaves only `D.new`, which the next run clears away.
+    // 1. A folder of our own beside the final one. A crash from here to step 5 leaves only `D.new`, which the next run clears away.
     let work = Work::begin(dir)?;
     let layout = Layout::new(work.path());
 
@@ -110,14 +111,14 @@ pub(crate) async fn create(dir: &Path, plan: &Plan) -> Outcome<Anchors> {
     let config = write_config(&layout, plan, created)?;
 
     // 4. What clients are told.
-    let rekor_v2 = create_stores(&config, &clock).await?;
+    let log = create_stores(&config, &clock).await?;
     let public = Public {
         fulcio_chain: keys.fulcio_chain.clone(),
         ctlog: keys.ctlog.public_key().clone(),
-        rekor_v2: (rekor_v2.public_key, *rekor_v2.log_id.as_bytes()),
+        rekor_v2: (log.identity.public_key.clone(), *log.identity.log_id.as_bytes()),
         tsa_chain: keys.tsa_chain.clone(),
     };
-    let anchors = publish(&layout, plan, &keys, &public, created, &clock).await?;
+    let anchors = publish(&layout, plan, &keys, &public, &log, created, &clock).await?;
 
     // 5. Everything on disk, then the name.
     write(&layout.anchors(), anchors.to_json().as_bytes())?;
@@ -132,7 +133,7 @@ fn write_config(layout: &Layout, plan: &Plan, created: Timestamp) -> Outcome<Con
 }
 
 /// Makes every database; the Rekor log gets its first two entries here.
-async fn create_stores(config: &Config, clock: &Arc<dyn Clock>) -> Outcome<rekor::v2::Identity> {
+async fn create_stores(config: &Config, clock: &Arc<dyn Clock>) -> Outcome<rekor::v2::Created> {
     let (Some(ca), Some(ct), Some(log)) = (&config.fulcio, &config.ctlog, &config.rekor_v2) else {
         return Err(Failure::new("init_failed", "the configuration that was just written lacks a section"));
     };
@@ -142,10 +143,9 @@ async fn create_stores(config: &Config, clock: &Arc<dyn Clock>) -> Outcome<rekor
     ctlog::create(ct, clock.clone())
         .await
         .map_err(|error| Failure::because("init_failed", "the certificate log cannot be created", &error))?;
-    let created = rekor::v2::create(log, clock.clone())
+    rekor::v2::create(log, clock.clone())
         .await
-        .map_err(|error| Failure::because("init_failed", "the transparency log cannot be created", &error))?;
-    Ok(created.identity)
+        .map_err(|error| Failure::because("init_failed", "the transparency log cannot be created", &error))
 }
 
 /// Writes `trust/` and the TUF repository.
@@ -154,6 +154,7 @@ async fn publish(
     plan: &Plan,
     keys: &Keys,
     public: &Public,
+    log: &rekor::v2::Created,
     created: Timestamp,
     clock: &Arc<dyn Clock>,
 ) -> Outcome<Anchors> {
@@ -177,10 +178,17 @@ async fn publish(
     write(&layout.join(names::TRUSTED_ROOT), &trusted_root)?;
     write(&layout.join(names::SIGNING_CONFIG), &documents.signing_config.to_json())?;
     write(&layout.join(names::CLIENT_TRUST_CONFIG), &documents.client_trust_config().to_json())?;
-    anchors(plan, keys, created, &published.root_json, &trusted_root)
+    anchors(plan, keys, log, created, &published.root_json, &trusted_root)
 }
 
-fn anchors(plan: &Plan, keys: &Keys, created: Timestamp, root_json: &[u8], trusted_root: &[u8]) -> Outcome<Anchors> {
+fn anchors(
+    plan: &Plan,
+    keys: &Keys,
+    log: &rekor::v2::Created,
+    created: Timestamp,
+    root_json: &[u8],
+    trusted_root: &[u8],
+) -> Outcome<Anchors> {
     let key = |key: &::keys::FileKey| hex::encode(key.public_key().fingerprint());
     let certificate = |certificate: Option<&pki::Certificate>| {
         certificate.map(|certificate| hex::encode(certificate.fingerprint())).unwrap_or_default()
@@ -195,7 +203,11 @@ fn anchors(plan: &Plan, keys: &Keys, created: Timestamp, root_json: &[u8], trust
             intermediate_key: key(&keys.intermediate),
         },
         ctlog: LogAnchors { origin: ctlog_origin(plan), key: key(&keys.ctlog) },
-        rekor_v2: LogAnchors { origin: rekor_origin(plan)?, key: key(&keys.rekor_v2) },
+        rekor_v2: RekorAnchors {
+            origin: log.identity.origin.clone(),
+            key: key(&keys.rekor_v2),
+            checkpoint: log.checkpoint.clone(),
+        },
         tsa: TsaAnchors {
             root_certificate: certificate(keys.tsa_chain.last()),
             certificate: certificate(keys.tsa_chain.first()),
@@ -208,31 +220,28 @@ fn anchors(plan: &Plan, keys: &Keys, created: Timestamp, root_json: &[u8], trust
         },
         trusted_root: sha256_hex(trusted_root),
     };
-    distinct(&anchors)?;
+    // Clients know logs by their key ids alone.
+    if anchors.ctlog.key == anchors.rekor_v2.key {
+        return Err(Failure::new("key_shared", "two logs would have the same key id"));
+    }
     Ok(anchors)
 }
 
-/// Witnesses key on origins and clients on key ids, so no two logs may share either.
-fn distinct(anchors: &Anchors) -> Outcome {
-    let (one, other) = (&anchors.ctlog, &anchors.rekor_v2);
-    if one.origin == other.origin {
-        return Err(Failure::usage("origin_shared", "two logs would have the same origin")
-            .detail(format!("certificate log and transparency log  {}", one.origin))
-            .advise("Give one of them another host name with --public-url SERVICE=URL."));
+/// Witnesses know logs by their origins, so no two logs may share one.
+fn distinct_origins(plan: &Plan) -> Outcome {
+    let rekor = rekor::v2::origin_of(plan.urls.of(ServiceName::RekorV2))
+        .map_err(|error| Failure::usage("name_invalid", error.to_string()))?;
+    if rekor != ctlog_origin(plan) {
+        return Ok(());
     }
-    if one.key == other.key {
-        return Err(Failure::new("key_shared", "two logs would have the same key id"));
-    }
-    Ok(())
+    Err(Failure::usage("origin_shared", "two logs would have the same origin")
+        .detail(format!("certificate log and transparency log  {rekor}"))
+        .advise("Give one of them another host name with --public-url SERVICE=URL."))
 }
 
 fn ctlog_origin(plan: &Plan) -> String {
     let url = plan.urls.of(ServiceName::Ctlog);
     url.split_once("://").map_or(url, |(_, rest)| rest).to_owned()
-}
-
-fn rekor_origin(plan: &Plan) -> Outcome<String> {
-    rekor::v2::origin_of(plan.urls.of(ServiceName::RekorV2)).map_err(|error| Failure::usage("name_invalid", error.to_string()))
 }
 
 fn issuer_url(flag: &str, text: &str) -> Outcome<String> {
