@@ -1,6 +1,6 @@
 //! Merkle trees as RFC 6962 defines them, cut into tiles as C2SP `tlog-tiles` does. Pure: no I/O, no clock, no async.
 //!
-//! - [`Hash`], [`leaf_hash`], [`node_hash`]: SHA-256 with the domain prefixes of RFC 6962 §2.1.
+//! - [`struct@Hash`], [`leaf_hash`], [`node_hash`]: SHA-256 with the domain prefixes of RFC 6962 §2.1.
 //! - [`CompactRange`]: the frontier of a growing tree, all that an append needs.
 //! - [`ProofPlan`]: which perfect subtrees a proof consists of; the hashes come from whoever stores them.
 //! - [`verify_inclusion`], [`verify_consistency`]: checks that share no code with the plans.
