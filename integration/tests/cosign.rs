@@ -20,7 +20,7 @@ async fn env_lines_alone_are_enough() {
     let stranger = by("eve@corp.example", lab.env().get("CHANCERY_OIDC_ISSUER"));
     client
         .run(arguments(&["verify-blob", "--bundle", "b.json"], &stranger, &["blob"]))
-        .refused("none of the expected identities matched");
+        .refused("no matching CertificateIdentity");
     client.file("blob", "hullo");
     client
         .run(arguments(&["verify-blob", "--bundle", "b.json"], &by_developer(&lab), &["blob"]))

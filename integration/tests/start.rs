@@ -76,7 +76,7 @@ const DAMAGES: &[(Damage, &[&str])] = &[
     (Damage::OtherKey("keys/ctlog.pem"), &["key_mismatch", "anchors"]),
     (Damage::OtherKey("keys/tsa.pem"), &["key_mismatch", "anchors"]),
     (Damage::Byte("anchors.json", 100), &["anchors"]),
-    (Damage::Byte("trust/trusted_root.json", 40), &["trusted_root", "anchors"]),
+    (Damage::Byte("trust/trusted_root.json", 40), &["anchor_mismatch"]),
     (Damage::Value("db/rekor.db", "SELECT root FROM log", "UPDATE log SET root = $1"), &["log_state_damaged"]),
     (Damage::Value("db/rekor.db", "SELECT frontier FROM log", "UPDATE log SET frontier = $1"), &["log_state_damaged"]),
     (

@@ -170,6 +170,9 @@ const ALTERATIONS: &[(&str, Alteration)] = &[
     }),
 ];
 
+/// What cosign lets pass: it makes the leaf of a v2 entry again from the bundle and never looks at the one that was stored.
+const COSIGN_IGNORES: &[&str] = &["entry's body of another signature"];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_alteration_is_refused_as_cosign_refuses_it() {
     let signed = Signed::new().await;
@@ -181,7 +184,7 @@ async fn every_alteration_is_refused_as_cosign_refuses_it() {
         assert_ne!(altered, signed.bundle, "{what} was not altered");
         let ran = signed.verify(&altered, "blob");
         assert_eq!(ran.code, Some(3), "{what}: {ran}");
-        assert!(!signed.cosign_accepts(&altered), "cosign accepts it: {what}");
+        assert_eq!(signed.cosign_accepts(&altered), COSIGN_IGNORES.contains(what), "what cosign says to: {what}");
     }
 }
 
