@@ -45,6 +45,15 @@ impl Call {
     pub fn is_write(&self) -> bool {
         matches!(self.name.as_str(), "write" | "writev" | "sendto" | "sendmsg" | "pwrite64" | "pwritev")
     }
+
+    fn is_request(&self, word: &str) -> bool {
+        self.file.starts_with("socket:") && !self.is_write() && !self.is_sync() && self.arguments.contains(word)
+    }
+
+    fn answers(&self, request: &Self, status: &str) -> bool {
+        let line = format!("HTTP/1.1 {status} ");
+        self.is_write() && self.file == request.file && self.begun >= request.ended && self.arguments.contains(&line)
+    }
 }
 
 /// Reads every thread's file in `folder`, ordered by the beginning of each call.
@@ -64,6 +73,44 @@ pub fn read(folder: &Path) -> Vec<Call> {
     assert!(!calls.is_empty(), "strace recorded nothing; may this user trace processes?");
     calls.sort_by_key(|call| call.begun);
     calls
+}
+
+/// Checks one request that can be told from all others by a `word` in it: the word is written to a file whose name ends in `file`,
+/// then that file is synced, and only after both have returned the answer with `status` goes out on the request's connection.
+///
+/// # Errors
+/// What was not seen, or was too late.
+pub fn synced_before_answered(calls: &[Call], word: &str, file: &str, status: &str) -> Result<(), String> {
+    let seen = |what: &str, call: Option<&Call>| call.cloned().ok_or_else(|| format!("{word} was not seen to {what}"));
+    let arrived = seen("arrive", calls.iter().find(|call| call.is_request(word)))?;
+    let answered = seen("be answered", calls.iter().find(|call| call.answers(&arrived, status)))?;
+    let of_file = || calls.iter().filter(|call| call.file.ends_with(file));
+    let written = seen("be written", of_file().find(|call| call.is_write() && call.arguments.contains(word)))?;
+    let synced = seen("be synced", of_file().find(|call| call.is_sync() && call.begun >= written.ended))?;
+    if synced.ended <= answered.begun {
+        return Ok(());
+    }
+    Err(format!("{word} was answered {} us before it was on disk", synced.ended - answered.begun))
+}
+
+/// Checks requests that were made one after the other, each with `word` in it: between request and answer, a file whose name ends
+/// in `file` is written and then synced. Returns how many there were.
+///
+/// # Errors
+/// The first that was not.
+pub fn synced_within_requests(calls: &[Call], word: &str, file: &str, status: &str) -> Result<usize, String> {
+    let mut requests = 0;
+    for request in calls.iter().filter(|call| call.is_request(word)) {
+        let answer = calls.iter().find(|call| call.answers(request, status)).ok_or("a request was not seen to be answered")?;
+        let within =
+            || calls.iter().filter(|call| call.file.ends_with(file) && call.begun >= request.ended && call.ended <= answer.begun);
+        let written = within().find(|call| call.is_write()).ok_or_else(|| format!("{file} was not written before an answer"))?;
+        if !within().any(|call| call.is_sync() && call.begun >= written.ended) {
+            return Err(format!("{file} was written, and not synced before the answer"));
+        }
+        requests += 1;
+    }
+    Ok(requests)
 }
 
 /// `SECONDS.MICROS NAME(FD<FILE>, …) = RESULT <DURATION>`; `None` for a call that failed or was cut short.
@@ -103,6 +150,40 @@ mod tests {
         assert!(call.arguments.contains(r#""a = b <c>\0""#));
         let sync = parse("1700000000.5 fdatasync(12</d/rekor.db-wal>) = 0 <0.004000>").unwrap();
         assert_eq!((sync.is_sync(), sync.ended - sync.begun), (true, 4_000));
+    }
+
+    fn call(begun: u64, name: &str, file: &str, arguments: &str) -> Call {
+        Call { begun, ended: begun + 5, name: name.to_owned(), file: file.to_owned(), arguments: arguments.to_owned() }
+    }
+
+    /// A request for `x`, what is done about it, and its answer at 100.
+    fn story(done: &[(u64, &str)]) -> Vec<Call> {
+        let mut calls =
+            vec![call(10, "recvfrom", "socket:[1]", "POST / x"), call(100, "writev", "socket:[1]", "HTTP/1.1 201 Created")];
+        calls.extend(done.iter().map(|(begun, name)| call(*begun, name, "/d/a.db-wal", "page with x")));
+        calls.sort_by_key(|call| call.begun);
+        calls
+    }
+
+    #[test]
+    fn an_answer_before_the_sync_is_noticed() {
+        for (done, expected) in [
+            (&[(20, "pwrite64"), (30, "fdatasync")][..], Ok(1)),
+            (&[(20, "pwrite64"), (96, "fdatasync")], Err("on disk")),
+            (&[(20, "pwrite64"), (24, "fdatasync")], Err("be synced")),
+            (&[(20, "fdatasync"), (30, "pwrite64")], Err("be synced")),
+            (&[(20, "fdatasync")], Err("be written")),
+            (&[], Err("be written")),
+        ] {
+            let calls = story(done);
+            let one = synced_before_answered(&calls, "x", ".db-wal", "201");
+            assert_eq!(one.is_ok(), expected.is_ok(), "{done:?}: {one:?}");
+            assert!(one.is_ok() || one.unwrap_err().contains(expected.unwrap_err()), "{done:?}");
+            let all = synced_within_requests(&calls, "POST", ".db-wal", "201");
+            assert_eq!(all.is_ok(), expected.is_ok(), "{done:?}: {all:?}");
+        }
+        let elsewhere = synced_before_answered(&story(&[(20, "pwrite64"), (30, "fdatasync")]), "x", "b.db-wal", "201");
+        assert_eq!(elsewhere, Err("x was not seen to be written".to_owned()));
     }
 
     #[test]

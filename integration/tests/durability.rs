@@ -12,7 +12,7 @@ use integration::ctlog::CtLog;
 use integration::long_runs;
 use integration::people::{EMAIL, arguments, by_developer, developer};
 use integration::rekor::{Entry, Head, Log, Logged, assert_consistent, new_key};
-use integration::trace::{self, Call};
+use integration::trace;
 use rand::Rng as _;
 use testkit::{Chancery, Launch};
 use tokio::task::JoinSet;
@@ -42,9 +42,14 @@ async fn every_answered_entry_was_synced_to_disk_before() {
 
     let calls = trace::read(&traces);
     for entry in &entries {
-        assert_synced_before_answered(&calls, entry);
+        trace::synced_before_answered(&calls, &entry.digest, "/rekor.db-wal", "201")
+            .unwrap_or_else(|problem| panic!("{problem}"));
     }
-    assert_certificates_were_synced(&calls, 10);
+    for database in ["/fulcio.db-wal", "/ctlog.db-wal"] {
+        let requests = trace::synced_within_requests(&calls, "POST /api/v2/signingCert", database, "200");
+        // The lab's proof asked for one too.
+        assert_eq!(requests, Ok(11), "certificates and {database}");
+    }
 }
 
 /// Entries written by several connections at once, so that batches form; each entry has a connection of its own.
@@ -63,47 +68,6 @@ async fn written_by_many(lab: &Chancery, connections: usize, each: usize) -> Vec
         });
     }
     writers.join_all().await.concat()
-}
-
-fn assert_synced_before_answered(calls: &[Call], entry: &Entry) {
-    let digest = &entry.digest;
-    let request = calls
-        .iter()
-        .find(|call| call.file.starts_with("socket:") && !call.is_write() && call.arguments.contains(digest.as_str()));
-    let connection = &request.unwrap_or_else(|| panic!("{digest} was not seen to arrive")).file;
-    let answer =
-        calls.iter().find(|call| call.is_write() && call.file == *connection && call.arguments.contains("HTTP/1.1 201 "));
-    let answered = answer.unwrap_or_else(|| panic!("{digest} was not seen to be answered")).begun;
-    let database_log = |call: &&Call| call.file.ends_with("/rekor.db-wal");
-    let written = calls.iter().filter(database_log).find(|call| call.is_write() && call.arguments.contains(digest.as_str()));
-    let written = written.unwrap_or_else(|| panic!("{digest} was not seen to be written")).ended;
-    let synced = calls.iter().filter(database_log).find(|call| call.is_sync() && call.begun >= written);
-    let synced = synced.unwrap_or_else(|| panic!("{digest} was never synced")).ended;
-    assert!(synced <= answered, "{digest} was answered {} us before it was on disk", synced - answered);
-}
-
-/// Certificates were asked for one after the other: between a request and its answer both the record of what is signed and the
-/// certificate log must have been written and synced.
-fn assert_certificates_were_synced(calls: &[Call], expected: usize) {
-    let requests = calls.iter().filter(|call| {
-        call.file.starts_with("socket:") && !call.is_write() && call.arguments.contains("POST /api/v2/signingCert ")
-    });
-    let mut seen = 0;
-    for request in requests {
-        let is_answer = |call: &&Call| call.is_write() && call.file == request.file && call.begun >= request.ended;
-        let answer = calls.iter().find(|call| is_answer(call) && call.arguments.contains("HTTP/1.1 200 ")).expect("an answer");
-        for database in ["/fulcio.db-wal", "/ctlog.db-wal"] {
-            let within =
-                |call: &&Call| call.file.ends_with(database) && call.begun >= request.ended && call.ended <= answer.begun;
-            let written =
-                calls.iter().filter(within).find(|call| call.is_write()).unwrap_or_else(|| panic!("{database} was not written"));
-            let synced = calls.iter().filter(within).any(|call| call.is_sync() && call.begun >= written.ended);
-            assert!(synced, "a certificate was answered before {database} was on disk");
-        }
-        seen += 1;
-    }
-    // The lab's proof asked for one too.
-    assert!(seen >= expected, "only {seen} requests were seen");
 }
 
 /// What clients were told by a server that was then killed.

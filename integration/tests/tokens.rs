@@ -85,7 +85,9 @@ fn check(client: &Client, claims: &Value, server: &str) {
     }
     client.run(arguments(&["verify-blob", "--bundle", "b.json"], &flags, &["blob"])).ok();
     let elsewhere = by(&name.replace("https://", "https://not-"), &claim("iss"));
-    client.run(arguments(&["verify-blob", "--bundle", "b.json"], &elsewhere, &["blob"])).refused("no matching CertificateIdentity");
+    client
+        .run(arguments(&["verify-blob", "--bundle", "b.json"], &elsewhere, &["blob"]))
+        .refused("no matching CertificateIdentity");
 }
 
 /// Which claim fills which extension (fulcio.md §3.4).

@@ -170,22 +170,27 @@ const ALTERATIONS: &[(&str, Alteration)] = &[
     }),
 ];
 
-/// What cosign lets pass: it makes the leaf of a v2 entry again from the bundle and never looks at the one that was stored.
-const COSIGN_IGNORES: &[&str] = &["entry's body of another signature"];
+/// What cosign lets pass. It makes the leaf of an entry again from the bundle, whatever body and kind are stored, and takes size and
+/// root from the checkpoint. None of it deceives anybody about the signature; a bundle that contradicts itself is refused here.
+const COSIGN_IGNORES: &[&str] = &["entry's body of another signature", "root", "tree size", "kind of entry"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_alteration_is_refused_as_cosign_refuses_it() {
+async fn every_alteration_is_refused() {
     let signed = Signed::new().await;
     signed.verify(&signed.bundle, "blob").exits(0);
     assert!(ALTERATIONS.len() >= 20);
+    let mut passed_by_cosign = Vec::new();
     for (what, alter) in ALTERATIONS {
         let mut altered = signed.bundle.clone();
         alter(&mut altered, &signed.other);
         assert_ne!(altered, signed.bundle, "{what} was not altered");
         let ran = signed.verify(&altered, "blob");
         assert_eq!(ran.code, Some(3), "{what}: {ran}");
-        assert_eq!(signed.cosign_accepts(&altered), COSIGN_IGNORES.contains(what), "what cosign says to: {what}");
+        if signed.cosign_accepts(&altered) {
+            passed_by_cosign.push(*what);
+        }
     }
+    assert_eq!(passed_by_cosign, COSIGN_IGNORES);
 }
 
 #[tokio::test(flavor = "multi_thread")]
