@@ -1,27 +1,51 @@
 //! The `ctlog` section of the configuration.
 
-use chassis::config::{FilePath, ListenConfig};
+use chassis::config::{Duration, FilePath, ListenConfig};
 use serde::{Deserialize, Serialize};
 
 /// What a certificate transparency log is configured with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The URL that submitters and monitors use, without a trailing slash. Without its scheme it is the log's origin, for ever.
+    /// The URL clients use, without a trailing slash; a path is allowed. Without its scheme it is the log's origin, for ever.
     pub public_url: String,
     /// Where it listens.
     pub http: ListenConfig,
-    /// The log's private key, PKCS#8 PEM: ECDSA P-256, the only kind that every client accepts.
-    pub key: FilePath,
     /// The log's database file. Created by `init`, never by serving.
     pub database: FilePath,
-    /// PEM: the roots that a submission must chain to. When an authority is rotated, its new root is added here first.
+    /// The log's private key, PKCS#8 PEM: ECDSA P-256, the only kind that every client accepts.
+    pub key: FilePath,
+    /// The certificates that accepted chains end in, PEM: the root of every authority that ever submitted. Read again when it changes;
+    /// add a new root here before its authority issues.
     pub roots: FilePath,
-    /// Whether SCTs carry the index of their entry. Only sigstore-python before 4.2 needs it off.
+    /// Whether timestamps carry the entry's index. Off for clients before sigstore-python 4.2.
     #[serde(default = "default_leaf_index")]
     pub leaf_index: bool,
+    /// How old the signed tree head may become while nothing is logged.
+    #[serde(default = "default_republish_every")]
+    pub republish_every: Duration,
 }
 
 fn default_leaf_index() -> bool {
     true
+}
+
+fn default_republish_every() -> Duration {
+    Duration::from_secs(3_600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_that_must_be_said() {
+        let json =
+            r#"{"public_url":"https://ctlog.example","http":{"listen":["127.0.0.1:6962"]},"database":"d","key":"k","roots":"r"}"#;
+        let config: Config = serde_json::from_str(json).unwrap();
+        assert!(config.leaf_index);
+        assert_eq!(config.republish_every.to_string(), "1h");
+        let unknown = json.replace("\"roots\"", "\"root\"");
+        assert!(serde_json::from_str::<Config>(&unknown).unwrap_err().to_string().contains("unknown field `root`"));
+    }
 }

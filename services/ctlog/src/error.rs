@@ -1,132 +1,213 @@
-//! Why a request was not answered, and how that is said: plain text, as CT logs do.
+//! Why a request was not done or the log not opened, and how that is said.
+//!
+//! Bodies are text/plain, one line, the stable code first: Fulcio's CT client logs the body, and people read it there.
 
+use std::error::Error;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use chassis::Explain;
 use chassis::layers::Failure;
 use chassis::reason::{chain, coded};
-use tlog::{AppendError, ReadError, StoreError};
+use ct::Malformed;
+use http::{HeaderValue, StatusCode, header};
+use keys::{KeyFileError, SignError};
+use pki::KeyKind;
+use tlog::sqlite::DatabaseError;
+use tlog::{AppendError, OpenError, ReadError, StoreError};
 
-use crate::chain::Refusal;
-use crate::sct::SctFailed;
+use crate::chain::ChainRefusal;
+use crate::head::UnreadableHead;
+use crate::origin::OriginError;
+use crate::parameters::ParameterError;
+use crate::roots::RootsError;
 
-/// A request failed: by the caller's doing, or ours.
+/// A chain was not logged.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RequestError {
-    /// The submission may not be logged.
+pub(crate) enum SubmitError {
     #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// A parameter is missing or not what it should be.
-    #[error("{0}")]
-    Parameter(String),
-    /// Nothing there.
-    #[error("{0}")]
-    NotFound(String),
-    /// The log did not take it.
+    Chain(#[from] ChainRefusal),
     #[error(transparent)]
-    Append(#[from] AppendError),
-    /// The log took it and has no SCT for it.
-    #[error(transparent)]
-    Sct(#[from] SctFailed),
-    /// No proof.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// What is stored is not what the log wrote.
-    #[error("the log's own data cannot be read")]
-    Damaged,
+    Log(#[from] AppendError),
+    #[error("the entry was logged, but its timestamp could not be signed")]
+    Sign(#[from] SignError),
+    #[error("the stored entry cannot be read")]
+    Stored(#[source] Malformed),
 }
 
+/// A `get-` request was not answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum QueryError {
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    #[error("first is {first}, second is {second}, and the tree has {published} entries; expected first <= second <= tree size")]
+    Sizes { first: u64, second: u64, published: u64 },
+    #[error("tree_size is 0, expected at least 1")]
+    NoTree,
+    #[error("the tree has {published} entries and has not reached {asked} yet")]
+    NotReached { asked: u64, published: u64 },
+    #[error("no entry among the first {size} has this leaf hash")]
+    UnknownHash { size: u64 },
+    #[error("start is {start}, end is {end}, and the tree has {published} entries; expected start <= end and start < tree size")]
+    Range { start: u64, end: u64, published: u64 },
+    #[error(
+        "leaf_index is {index}, tree_size is {size}, and the tree has {published} entries; expected leaf_index < tree_size <= tree size"
+    )]
+    NoEntry { index: u64, size: u64, published: u64 },
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Head(#[from] UnreadableHead),
+    #[error("the stored tree head cannot be encoded")]
+    Encode(#[from] Malformed),
+}
+
+impl From<StoreError> for QueryError {
+    fn from(error: StoreError) -> Self {
+        Self::Read(ReadError::Store(error))
+    }
+}
+
+/// How a failure is answered.
 enum Verdict {
-    /// The caller has to change something.
+    /// The caller has to change something, and is told everything.
     Refused(StatusCode, &'static str),
-    /// The same request will be answered later.
+    /// 503: the same request will be taken soon.
     Later(&'static str, Duration),
-    /// The operator has to change something.
+    /// 500: the operator has to change something, and finds the causes in the log.
     Failed(&'static str),
 }
 
-impl RequestError {
-    /// The one table from failure to answer; each with its stable code.
+impl SubmitError {
+    /// 503 only for what passes by itself: Fulcio waits for the log then, and reports any other status at once
+    /// (ct-tsa-tuf.md §1.1).
     fn verdict(&self) -> Verdict {
         const SOON: Duration = Duration::from_secs(1);
-        let bad = |code| Verdict::Refused(StatusCode::BAD_REQUEST, code);
+        const LATEST: Duration = Duration::from_secs(5);
         match self {
-            Self::Refused(refusal) => bad(refusal.code()),
-            Self::Parameter(_) => bad("ct_parameter"),
-            Self::NotFound(_) => Verdict::Refused(StatusCode::NOT_FOUND, "ct_not_found"),
-            Self::Append(AppendError::TooLarge { .. }) => bad("ct_entry_too_large"),
-            // A frozen log must not say 503: submitters would retry for ever.
-            Self::Append(AppendError::Frozen) => bad("log_frozen"),
-            Self::Append(AppendError::Overloaded { retry_after }) => Verdict::Later("log_overloaded", *retry_after),
-            Self::Append(AppendError::ClockStepped(_)) => Verdict::Later("log_clock_stepped", SOON),
-            Self::Append(AppendError::Closed) => Verdict::Later("log_closing", SOON),
-            Self::Append(AppendError::Sign(_)) | Self::Sct(_) => Verdict::Failed("log_signer"),
-            Self::Read(ReadError::OutOfRange(_) | ReadError::Beyond { .. }) => bad("ct_parameter"),
-            Self::Append(AppendError::Store(_)) | Self::Read(ReadError::Store(_)) | Self::Store(_) => Verdict::Failed("log_store"),
-            Self::Damaged => Verdict::Failed("log_damaged"),
+            Self::Chain(refusal) => Verdict::Refused(StatusCode::BAD_REQUEST, refusal.code()),
+            Self::Log(error) => match error {
+                AppendError::TooLarge { .. } => Verdict::Refused(StatusCode::PAYLOAD_TOO_LARGE, error.code()),
+                AppendError::Overloaded { retry_after } => Verdict::Later(error.code(), (*retry_after).clamp(SOON, LATEST)),
+                AppendError::ClockStepped(_) | AppendError::Closed => Verdict::Later(error.code(), SOON),
+                AppendError::Frozen | AppendError::Sign(_) | AppendError::Store(_) => Verdict::Failed(error.code()),
+            },
+            Self::Sign(_) => Verdict::Failed("log_sign_failed"),
+            Self::Stored(_) => Verdict::Failed("log_entry_damaged"),
         }
     }
 }
 
-impl IntoResponse for RequestError {
+impl QueryError {
+    fn verdict(&self) -> Verdict {
+        const BAD: StatusCode = StatusCode::BAD_REQUEST;
+        match self {
+            Self::Parameter(_) => Verdict::Refused(BAD, "query_parameter"),
+            Self::Sizes { .. } | Self::NoTree | Self::Range { .. } | Self::NoEntry { .. } => Verdict::Refused(BAD, "query_range"),
+            Self::NotReached { .. } => Verdict::Refused(StatusCode::NOT_FOUND, "query_tree_size"),
+            Self::UnknownHash { .. } => Verdict::Refused(StatusCode::NOT_FOUND, "query_hash_unknown"),
+            // A smaller tree than a moment ago cannot be: whatever is out of range was so when it was asked.
+            Self::Read(ReadError::OutOfRange(_) | ReadError::Beyond { .. }) => Verdict::Refused(BAD, "query_range"),
+            Self::Read(ReadError::Store(_)) => Verdict::Failed("log_store_failed"),
+            Self::Head(_) | Self::Encode(_) => Verdict::Failed("log_state_damaged"),
+        }
+    }
+}
+
+impl IntoResponse for SubmitError {
     fn into_response(self) -> Response {
-        match self.verdict() {
-            Verdict::Refused(status, code) => {
-                let text = coded(code, &self.to_string());
-                Failure::new(code, &self).attach((status, text).into_response())
-            }
-            Verdict::Later(code, wait) => {
-                let seconds = HeaderValue::from(wait.as_secs().max(1));
-                let headers = [(header::RETRY_AFTER, seconds)];
-                let text = coded(code, &chain(&self));
-                Failure::new(code, &self).attach((StatusCode::SERVICE_UNAVAILABLE, headers, text).into_response())
-            }
-            // The causes of our own failures name files and databases: they go to the log, the caller gets the first layer.
-            Verdict::Failed(code) => {
-                let text = coded(code, &self.to_string());
-                Failure::new(code, &self).attach((StatusCode::INTERNAL_SERVER_ERROR, text).into_response())
-            }
-        }
+        respond(&self.verdict(), &self)
     }
 }
 
-impl Refusal {
-    /// The stable code.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
+impl IntoResponse for QueryError {
+    fn into_response(self) -> Response {
+        respond(&self.verdict(), &self)
+    }
+}
+
+fn respond(verdict: &Verdict, error: &dyn Error) -> Response {
+    let (code, response) = match verdict {
+        Verdict::Refused(status, code) => (*code, plain(*status, code, &chain(error))),
+        Verdict::Later(code, wait) => {
+            let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, code, &chain(error));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            (*code, response)
+        }
+        // The causes name files: the caller gets the first layer.
+        Verdict::Failed(code) => (*code, plain(StatusCode::INTERNAL_SERVER_ERROR, code, &error.to_string())),
+    };
+    Failure::new(code, error).attach(response)
+}
+
+/// An error body.
+pub(crate) fn plain(status: StatusCode, code: &str, text: &str) -> Response {
+    let content_type = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    (status, content_type, coded(code, text) + "\n").into_response()
+}
+
+/// The log cannot be made or opened: the operator's concern.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The public URL cannot name a log.
+    #[error("the certificate log cannot have this public URL")]
+    PublicUrl(#[from] OriginError),
+    /// The key cannot be read.
+    #[error("the certificate log has no key")]
+    KeyFile(#[from] KeyFileError),
+    /// The key cannot sign for a CT log.
+    #[error("the certificate log cannot be signed with a key of the kind {kind}")]
+    KeyKind {
+        /// Its kind.
+        kind: KeyKind,
+    },
+    /// The accepted roots cannot be read.
+    #[error("the certificate log has no accepted roots")]
+    Roots(#[from] RootsError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// What is in the database does not fit the rest, or itself.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+}
+
+impl Explain for StartError {
+    fn code(&self) -> &'static str {
         match self {
-            Self::Request(_) => "ct_request",
-            Self::Certificate { .. } | Self::Tbs(_) | Self::Malformed(_) => "ct_certificate",
-            Self::Link { .. } => "ct_chain",
-            Self::UnknownRoot { .. } | Self::IsRoot => "ct_root",
-            Self::Purpose => "ct_purpose",
-            Self::IsPrecertificate | Self::NoPoison => "ct_endpoint",
-            Self::Poison | Self::PrecertificateSigner => "ct_poison",
+            Self::PublicUrl(_) => "log_public_url",
+            Self::KeyFile(_) => "log_key_file",
+            Self::KeyKind { .. } => "log_key_unsuitable",
+            Self::Roots(_) => "ctlog_roots",
+            Self::Database(error) => error.code(),
+            Self::Log(error) => error.code(),
         }
+    }
+
+    fn details(&self) -> Vec<String> {
+        match self {
+            Self::Database(error) => error.details(),
+            Self::Log(error) => error.details().into_iter().chain(causes(error)).collect(),
+            Self::KeyKind { kind } => vec![format!("key       {kind}"), "expected  ECDSA P-256".to_owned()],
+            Self::PublicUrl(_) | Self::KeyFile(_) | Self::Roots(_) => causes(self),
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        let advice = match self {
+            Self::Database(error) => error.advice(),
+            Self::Log(error) => return Some(error.advice()),
+            Self::PublicUrl(_) => "Set ctlog.public_url to the URL the log was created with.",
+            Self::KeyFile(_) => "Restore the key file from a backup; the key of a log is never made anew.",
+            Self::KeyKind { .. } => {
+                "Use the key that the log was created with; sigstore-go and sigstore-python accept no other kind."
+            }
+            Self::Roots(_) => "Name a PEM file with the root of every authority that submits, or has submitted.",
+        };
+        Some(advice.to_owned())
     }
 }
 
-/// Every code of this service, for the error reference.
-pub const CODES: &[&str] = &[
-    "ct_request",
-    "ct_certificate",
-    "ct_chain",
-    "ct_root",
-    "ct_purpose",
-    "ct_endpoint",
-    "ct_poison",
-    "ct_parameter",
-    "ct_not_found",
-    "ct_entry_too_large",
-    "log_frozen",
-    "log_overloaded",
-    "log_clock_stepped",
-    "log_closing",
-    "log_signer",
-    "log_store",
-    "log_damaged",
-];
+fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
+    std::iter::successors(error.source(), |cause| Error::source(*cause)).map(ToString::to_string).collect()
+}

@@ -1,39 +1,54 @@
-//! The log's tree heads, signed so that one text is both a static-ct checkpoint and the source of `get-sth`.
+//! Tree heads: one signature, two forms.
+//!
+//! The engine stores a signed note. Here its signature line is that of a static-ct checkpoint (C2SP static-ct-api): the key hint, then the
+//! time and the `DigitallySigned` of RFC 6962 §3.5. So `get-sth` is read out of the stored note, and no second signature over
+//! the same tree ever exists.
 
-use std::fmt;
-use std::str::FromStr as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ct::{DigitallySigned, LogId, TreeHeadSignature};
+use ct::{DigitallySigned, LogId, Malformed, TreeHeadSignature};
 use keys::{SignError, Signer};
 use merkle::Hash;
-use note::{Checkpoint, KeyHint, NoteSignature, SignedNote, sth_key_id};
-use tlog::{HeadError, TreeHead, TreeHeadSigner};
+use note::{Checkpoint, KeyHint, NoteError, NoteSignature, SignedNote};
+use tlog::{HeadError, SignedTreeHead, TreeHead, TreeHeadSigner};
 
-/// Signs heads under one origin and key.
+/// Signs the log's tree heads and knows them again.
+#[derive(Debug)]
 pub(crate) struct CtHeadSigner {
     origin: String,
-    key: Arc<dyn Signer>,
+    log_id: Hash,
     hint: KeyHint,
+    key: Arc<dyn Signer>,
 }
 
+/// The stored head is not one that this log signed: the database or the key is not what it was at start-up.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored tree head cannot be read")]
+pub(crate) struct UnreadableHead;
+
 impl CtHeadSigner {
-    /// A signer for this origin; the key must be ECDSA P-256.
+    /// The signer of the log with this origin. Its key is P-256: checked by the caller.
     pub(crate) fn new(origin: String, key: Arc<dyn Signer>) -> Self {
-        let hint = KeyHint::of(&sth_key_id(&origin, &Hash::from(LogId::of(key.public_key()).0)));
-        Self { origin, key, hint }
+        let log_id = Hash::new(LogId::of(key.public_key()).0);
+        let hint = KeyHint::of(&note::sth_key_id(&origin, &log_id));
+        Self { origin, log_id, hint, key }
     }
 
-    /// The signature of this log on a checkpoint of its own.
-    pub(crate) fn signature(&self, checkpoint: &str) -> Result<(Checkpoint, TreeHeadSignature), HeadError> {
-        let note = SignedNote::from_str(checkpoint)?;
-        let checkpoint = Checkpoint::from_str(note.text())?;
-        let line = note.signatures_by(&self.origin, self.hint).next();
-        let missing = || HeadError::NotSigned { origin: self.origin.clone(), key_id: self.key.public_key().short() };
-        let bytes = &line.filter(|_| checkpoint.origin == self.origin).ok_or_else(missing)?.signature;
-        let bad = || HeadError::BadSignature { origin: self.origin.clone() };
-        Ok((checkpoint, TreeHeadSignature::parse(bytes).map_err(|_| bad())?))
+    /// The log's key: it signs timestamps too.
+    pub(crate) fn key(&self) -> &dyn Signer {
+        self.key.as_ref()
+    }
+
+    /// The RFC 6962 signature in a stored head.
+    pub(crate) fn signature_of(&self, head: &SignedTreeHead) -> Result<TreeHeadSignature, UnreadableHead> {
+        let note: SignedNote = head.note.parse().map_err(|_| UnreadableHead)?;
+        let line = note.signatures_by(&self.origin, self.hint).next().ok_or(UnreadableHead)?;
+        TreeHeadSignature::parse(&line.signature).map_err(|_| UnreadableHead)
+    }
+
+    fn failed(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> SignError {
+        SignError { fingerprint: self.key.public_key().short(), source: source.into() }
     }
 }
 
@@ -43,40 +58,94 @@ impl TreeHeadSigner for CtHeadSigner {
         &self.origin
     }
 
-    /// A CT log's id is the hash of its key; what stands on the signature line is derived from it and the origin.
     fn key_id(&self) -> Hash {
-        Hash::from(LogId::of(self.key.public_key()).0)
+        self.log_id
     }
 
     async fn sign(&self, head: &TreeHead) -> Result<String, SignError> {
-        let tree_head = ct::TreeHead { timestamp: milliseconds(head.time), tree_size: head.size, root: head.root };
-        let signature = DigitallySigned(self.key.sign(&tree_head.signed_bytes()).await?);
-        let signature = TreeHeadSignature { timestamp: tree_head.timestamp, signature };
-        let line = NoteSignature {
-            name: self.origin.clone(),
-            hint: self.hint,
-            signature: signature.to_bytes().expect("an ECDSA signature is short"),
-        };
-        let text = Checkpoint::new(self.origin.as_str(), head.size, head.root).text();
-        Ok(SignedNote::new(text, vec![line]).expect("an origin that was checked, and one signature").to_string())
+        let timestamp = u64::try_from(head.time.as_millisecond()).map_err(|error| self.failed(error))?;
+        let signed = ct::TreeHead { timestamp, tree_size: head.size, root: head.root };
+        let signature = DigitallySigned(self.key.sign(&signed.signed_bytes()).await?);
+        let signature = TreeHeadSignature { timestamp, signature }.to_bytes().map_err(|error: Malformed| self.failed(error))?;
+        let text = Checkpoint::new(&head.origin, head.size, head.root).text();
+        let line = NoteSignature { name: self.origin.clone(), hint: self.hint, signature };
+        SignedNote::new(text, vec![line]).map(|note| note.to_string()).map_err(|error: NoteError| self.failed(error))
     }
 
     fn verify(&self, signed: &str) -> Result<Checkpoint, HeadError> {
-        let (checkpoint, signature) = self.signature(signed)?;
-        signature
-            .verify(self.key.public_key(), checkpoint.size, checkpoint.root)
-            .map_err(|_| HeadError::BadSignature { origin: self.origin.clone() })?;
-        Ok(checkpoint)
+        let note: SignedNote = signed.parse()?;
+        let checkpoint: Checkpoint = note.text().parse()?;
+        let mut ours = note.signatures_by(&self.origin, self.hint).peekable();
+        if ours.peek().is_none() {
+            return Err(HeadError::NotSigned { origin: self.origin.clone(), key_id: self.log_id.short() });
+        }
+        // A second line that says to be ours and is not would make readers refuse the whole note.
+        let verifies = |line: &NoteSignature| {
+            let signature = TreeHeadSignature::parse(&line.signature).ok()?;
+            signature.verify(self.key.public_key(), checkpoint.size, checkpoint.root).ok()
+        };
+        if ours.all(|line| verifies(line).is_some()) {
+            Ok(checkpoint)
+        } else {
+            Err(HeadError::BadSignature { origin: self.origin.clone() })
+        }
     }
 }
 
-impl fmt::Debug for CtHeadSigner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CtHeadSigner").field("origin", &self.origin).finish_non_exhaustive()
-    }
-}
+#[cfg(test)]
+mod tests {
+    use keys::FileKey;
+    use pki::KeyKind;
 
-/// Milliseconds since 1970; times before that do not occur.
-pub(crate) fn milliseconds(time: jiff::Timestamp) -> u64 {
-    u64::try_from(time.as_millisecond()).unwrap_or(0)
+    use super::*;
+
+    fn signer(origin: &str) -> CtHeadSigner {
+        CtHeadSigner::new(origin.into(), Arc::new(FileKey::generate(KeyKind::P256).unwrap()))
+    }
+
+    fn head(origin: &str) -> TreeHead {
+        TreeHead {
+            origin: origin.into(),
+            size: 7,
+            root: merkle::sha256(b"root"),
+            time: "2026-11-21T09:14:03.250Z".parse().unwrap(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_is_a_static_ct_checkpoint_and_an_rfc_6962_one() {
+        let signer = signer("ctlog.example/2026");
+        let head = head("ctlog.example/2026");
+        let note = signer.sign(&head).await.unwrap();
+        assert!(note.starts_with("ctlog.example/2026\n7\n") && note.contains("\n\n\u{2014} ctlog.example/2026 "), "{note}");
+        let checkpoint = signer.verify(&note).unwrap();
+        assert_eq!((checkpoint.size, checkpoint.root), (7, head.root));
+
+        let stored = SignedTreeHead { size: 7, root: head.root, time: head.time, note: note.clone() };
+        let signature = signer.signature_of(&stored).unwrap();
+        assert_eq!(signature.timestamp, 1_795_252_443_250);
+        let key = signer.key.public_key();
+        signature.verify(key, 7, head.root).unwrap();
+        assert!(signature.verify(key, 8, head.root).is_err());
+
+        // The hint is that of the origin and the log id together (algorithm 5), not of the key alone.
+        let parsed: SignedNote = note.parse().unwrap();
+        let id = merkle::sha256(&[b"ctlog.example/2026\n\x05".as_slice(), &key.fingerprint()].concat());
+        assert_eq!(parsed.signatures()[0].hint, KeyHint::of(&id));
+    }
+
+    #[tokio::test]
+    async fn what_another_key_or_name_signed_is_not_ours() {
+        let (ours, other) = (signer("a.example"), signer("a.example"));
+        let note = other.sign(&head("a.example")).await.unwrap();
+        assert!(matches!(ours.verify(&note), Err(HeadError::NotSigned { .. })));
+
+        let note = ours.sign(&head("a.example")).await.unwrap();
+        let grown = note.replacen("\n7\n", "\n8\n", 1);
+        assert!(matches!(ours.verify(&grown), Err(HeadError::BadSignature { .. })));
+        // A line with our hint that is no signature at all.
+        let forged = NoteSignature { name: "a.example".into(), hint: ours.hint, signature: vec![1, 2, 3] };
+        assert!(matches!(ours.verify(&format!("{note}{forged}\n")), Err(HeadError::BadSignature { .. })));
+        assert!(matches!(ours.verify("nonsense"), Err(HeadError::Note(_))));
+    }
 }

@@ -1,162 +1,150 @@
-//! Creating the log, once, and opening it.
+//! Making the log once, and opening it. Opening creates nothing: whatever is missing or does not fit is an error that says what to
+//! do.
 
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chassis::{Explain, ReadyCheck};
+use axum::Router;
+use chassis::ReadyCheck;
+use chassis::reason::chain;
 use clock::Clock;
 use keys::{FileKey, Signer};
-use pki::KeyKind;
-use tlog::sqlite::{DatabaseError, SqliteStore};
-use tlog::{Log, OpenError};
+use merkle::Hash;
+use pki::{KeyKind, PublicKey};
+use tlog::sqlite::Database;
+use tlog::{Log, TreeHeadSigner as _};
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::chain::{Roots, RootsError};
+use crate::error::StartError;
 use crate::head::CtHeadSigner;
-use crate::{Config, api};
+use crate::origin::{origin_of, prefix_of};
+use crate::roots::Roots;
+use crate::{App, Config, router, upkeep};
 
-/// The name of the log in its database.
-const LOG: &str = "ct";
+/// Name of this log in its database.
+const LOG_NAME: &str = "ctlog";
 
-/// A running certificate transparency log: a handle, cheap to clone.
-#[derive(Clone)]
-pub struct CtLog(pub(crate) Arc<App>);
-
-/// What the handlers share.
-pub(crate) struct App {
-    pub(crate) log: Log,
-    pub(crate) key: Arc<dyn Signer>,
-    pub(crate) heads: Arc<CtHeadSigner>,
-    pub(crate) roots: Roots,
-    pub(crate) leaf_index: bool,
+/// What makes the log this log. It goes into the trusted root and never changes.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// First line of every checkpoint: the public URL without its scheme.
+    pub origin: String,
+    /// `logId.keyId`: SHA-256 of the key's SubjectPublicKeyInfo.
+    pub log_id: Hash,
+    /// The log's key.
+    pub public_key: PublicKey,
 }
 
-/// Makes the empty log. `init` calls it; nothing else does.
-///
-/// # Errors
-/// There is one already, or key or database cannot be used.
-pub async fn create(config: &Config, clock: Arc<dyn Clock>) -> Result<(), StartError> {
-    let key = load_key(config)?;
-    let heads = Arc::new(CtHeadSigner::new(origin_of(&config.public_url), key));
-    let store = SqliteStore::create(&config.database, LOG).await?;
-    Log::create(Arc::new(store.clone()), heads, clock).await?.close().await;
-    store.database().close().await;
-    Ok(())
+/// A log that was made, and closed again.
+#[derive(Debug)]
+pub struct Created {
+    /// What goes into the trusted root.
+    pub identity: Identity,
+    /// The signed checkpoint over the empty tree.
+    pub checkpoint: String,
 }
 
-/// Opens the log that `init` created. Nothing is created here; whatever is missing or does not fit is an error.
+/// A running CT log.
+#[derive(Debug)]
+pub struct CtLog {
+    app: Arc<App>,
+    database: Database,
+    identity: Identity,
+    prefix: Option<String>,
+    upkeep: AbortOnDropHandle<()>,
+}
+
+/// Makes the log: an empty database, a signed empty tree. Never overwrites; the key must be there already, the roots need not be.
 ///
 /// # Errors
-/// [`StartError`].
+/// [`StartError`]: a public URL or key that cannot be a log's, a database that is there already or cannot be written.
+pub async fn create(config: &Config, clock: Arc<dyn Clock>) -> Result<Created, StartError> {
+    let (identity, heads) = identify(config)?;
+    let database = Database::create(&config.database).await?;
+    let log = Log::create(Arc::new(database.log(LOG_NAME)), heads, clock).await?;
+    let checkpoint = log.checkpoint().note.clone();
+    log.close().await;
+    database.close().await;
+    Ok(Created { identity, checkpoint })
+}
+
+/// Opens the log that [`create`] made, after checking that name, key, state, tiles and entries agree, and starts its upkeep.
+///
+/// # Errors
+/// [`StartError`], naming what does not agree with what.
 pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<CtLog, StartError> {
-    let key = load_key(config)?;
-    let roots = Roots::load(&config.roots)?;
-    let heads = Arc::new(CtHeadSigner::new(origin_of(&config.public_url), key.clone()));
-    let store = SqliteStore::open(&config.database, LOG).await?;
-    let log = Log::open(Arc::new(store), heads.clone(), clock, None).await?;
-    Ok(CtLog(Arc::new(App { log, key, heads, roots, leaf_index: config.leaf_index })))
-}
-
-/// The origin of the log at this URL: the URL without its scheme. The port stays, so that the origin differs from that of a Rekor v2 log
-/// on the same host.
-#[must_use]
-pub fn origin_of(public_url: &str) -> String {
-    public_url.split_once("://").map_or(public_url, |(_, rest)| rest).trim_end_matches('/').to_owned()
-}
-
-fn load_key(config: &Config) -> Result<Arc<dyn Signer>, StartError> {
-    let key = FileKey::load(&config.key).map_err(StartError::Key)?;
-    match key.public_key().kind() {
-        KeyKind::P256 => Ok(Arc::new(key)),
-        kind => Err(StartError::KeyKind(kind)),
-    }
+    let (identity, heads) = identify(config)?;
+    let roots = Roots::load(&config.roots).await?;
+    let database = Database::open(&config.database).await?;
+    let log = Log::open(Arc::new(database.log(LOG_NAME)), heads.clone(), Arc::clone(&clock), None).await?;
+    let app = Arc::new(App { log, heads, roots, leaf_index: config.leaf_index });
+    let upkeep = tokio::spawn(upkeep::run(Arc::clone(&app), clock, config.republish_every.as_std()));
+    Ok(CtLog { app, database, identity, prefix: prefix_of(&config.public_url), upkeep: AbortOnDropHandle::new(upkeep) })
 }
 
 impl CtLog {
-    /// Everything this service answers, with its layers.
-    #[must_use]
-    pub fn router(&self) -> axum::Router {
-        api::router(self.0.clone())
+    /// Everything it answers, layers included.
+    pub fn router(&self) -> Router {
+        router::router(Arc::clone(&self.app), self.prefix.as_deref())
     }
 
-    /// What must hold before the process is ready: the log can be read.
+    /// What goes into the trusted root.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The newest signed tree head, as a static-ct checkpoint.
+    #[must_use]
+    pub fn checkpoint(&self) -> String {
+        self.app.log.checkpoint().note.clone()
+    }
+
+    /// Takes no more entries for ever; reads go on.
+    ///
+    /// # Errors
+    /// When the database fails; then try again until it does not.
+    pub async fn freeze(&self) -> Result<(), tlog::StoreError> {
+        self.app.log.freeze().await
+    }
+
+    /// Ready while the database answers.
     #[must_use]
     pub fn ready_checks(&self) -> Vec<Arc<dyn ReadyCheck>> {
-        vec![Arc::new(self.clone())]
+        vec![Arc::new(DatabaseAnswers(self.app.log.clone()))]
     }
 
-    /// Finishes the last batch.
+    /// Writes what waits, answers it, and lets go of the database.
     pub async fn close(self) {
-        self.0.log.clone().close().await;
+        drop(self.upkeep);
+        self.app.log.clone().close().await;
+        self.database.close().await;
     }
 }
 
+/// Who the log is, and what signs for it.
+fn identify(config: &Config) -> Result<(Identity, Arc<CtHeadSigner>), StartError> {
+    let origin = origin_of(&config.public_url)?;
+    let signer: Arc<dyn Signer> = Arc::new(FileKey::load(&config.key)?);
+    let public_key = signer.public_key().clone();
+    // sigstore-go and sigstore-python refuse every other kind of key on a timestamp (ct-tsa-tuf.md §1.4).
+    if public_key.kind() != KeyKind::P256 {
+        return Err(StartError::KeyKind { kind: public_key.kind() });
+    }
+    let heads = Arc::new(CtHeadSigner::new(origin.clone(), signer));
+    Ok((Identity { origin, log_id: heads.key_id(), public_key }, heads))
+}
+
+struct DatabaseAnswers(Log);
+
 #[async_trait]
-impl ReadyCheck for CtLog {
+impl ReadyCheck for DatabaseAnswers {
     fn name(&self) -> &str {
-        "log readable"
+        "database answers"
     }
 
     async fn check(&self) -> Result<(), String> {
-        let size = self.0.log.checkpoint().size;
-        let read = self.0.log.entries(size.saturating_sub(1)..size).await;
-        read.map(drop).map_err(|error| chassis::reason::chain(&error))
-    }
-}
-
-impl fmt::Debug for CtLog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CtLog").field("origin", &self.0.log.origin()).finish_non_exhaustive()
-    }
-}
-
-/// Why the log did not start. Always the operator's to mend.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The key's file.
-    #[error("the certificate log's key cannot be used")]
-    Key(#[source] keys::KeyFileError),
-    /// Another kind of key.
-    #[error("the certificate log's key is {0}; expected ECDSA P-256, the only kind whose SCTs every client accepts")]
-    KeyKind(KeyKind),
-    /// The accepted roots.
-    #[error(transparent)]
-    Roots(#[from] RootsError),
-    /// The database.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// The log in it.
-    #[error(transparent)]
-    Log(#[from] OpenError),
-}
-
-impl Explain for StartError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Key(_) => "ctlog_key",
-            Self::KeyKind(_) => "ctlog_key_kind",
-            Self::Roots(_) => "ctlog_roots",
-            Self::Database(error) => error.code(),
-            Self::Log(error) => error.code(),
-        }
-    }
-
-    fn details(&self) -> Vec<String> {
-        match self {
-            Self::Key(_) | Self::KeyKind(_) | Self::Roots(_) => {
-                std::iter::successors(std::error::Error::source(self), |cause| (*cause).source()).map(ToString::to_string).collect()
-            }
-            Self::Database(error) => error.details(),
-            Self::Log(error) => error.details(),
-        }
-    }
-
-    fn advice(&self) -> Option<String> {
-        match self {
-            Self::Key(_) | Self::KeyKind(_) => Some("Restore the key that `chancery init` made from the backup.".into()),
-            Self::Roots(_) => Some("Set ctlog.roots to a PEM file with the root of every authority that submits here.".into()),
-            Self::Database(error) => Some(error.advice().into()),
-            Self::Log(error) => Some(error.advice()),
-        }
+        // Any hash will do: what counts is that the index can be read.
+        self.0.index_of(&self.0.key_id()).await.map(drop).map_err(|error| chain(&error))
     }
 }

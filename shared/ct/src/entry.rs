@@ -4,9 +4,6 @@ use merkle::Hash;
 
 use crate::wire::{Malformed, Reader, put16, put24};
 
-/// The longest certificate or TBSCertificate in an entry: what three length bytes can say, far above what logs accept.
-pub const MAX_ENTRY: usize = (1 << 24) - 1;
-
 const X509_ENTRY: u16 = 0;
 const PRECERT_ENTRY: u16 = 1;
 
@@ -89,39 +86,49 @@ impl TimestampedEntry {
     }
 }
 
-/// `extra_data`: what clients need besides the leaf to see what was submitted. For a precertificate that is itself and its
-/// chain, for a certificate the chain alone; `chain` is without the submitted certificate.
-///
-/// # Errors
-/// A part is longer than its length field can say.
-pub fn extra_data<C: AsRef<[u8]>>(precertificate: Option<&[u8]>, chain: &[C]) -> Result<Vec<u8>, Malformed> {
-    let too_long = Malformed { structure: "extra_data", reason: "a part is too long" };
-    let mut list = Vec::new();
-    for certificate in chain {
-        put24(&mut list, certificate.as_ref()).ok_or(too_long)?;
-    }
-    let mut out = Vec::new();
-    if let Some(precertificate) = precertificate {
-        put24(&mut out, precertificate).ok_or(too_long)?;
-    }
-    put24(&mut out, &list).ok_or(too_long)?;
-    Ok(out)
+/// `extra_data`: what readers need besides the leaf to see what was submitted (RFC 6962 §4.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtraData<'a> {
+    /// The precertificate, DER, when that is what was submitted; the leaf holds only a part of it.
+    pub precertificate: Option<&'a [u8]>,
+    /// From the issuer to the root, DER each.
+    pub chain: Vec<&'a [u8]>,
 }
 
-/// Reads `extra_data` into the precertificate, if `precert` says there is one, and the chain.
-///
-/// # Errors
-/// [`Malformed`].
-pub fn parse_extra_data(bytes: &[u8], precert: bool) -> Result<(Option<&[u8]>, Vec<&[u8]>), Malformed> {
-    let mut reader = Reader::new("extra_data", bytes);
-    let precertificate = if precert { Some(reader.vector24()?) } else { None };
-    let mut list = Reader::new("extra_data", reader.vector24()?);
-    reader.end()?;
-    let mut chain = Vec::new();
-    while !list.is_empty() {
-        chain.push(list.vector24()?);
+impl<'a> ExtraData<'a> {
+    /// The bytes that are kept beside the leaf.
+    ///
+    /// # Errors
+    /// A part is longer than its length field can say.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Malformed> {
+        let too_long = Malformed { structure: "extra_data", reason: "a part is too long" };
+        let mut list = Vec::new();
+        for certificate in &self.chain {
+            put24(&mut list, certificate).ok_or(too_long)?;
+        }
+        let mut out = Vec::new();
+        if let Some(precertificate) = self.precertificate {
+            put24(&mut out, precertificate).ok_or(too_long)?;
+        }
+        put24(&mut out, &list).ok_or(too_long)?;
+        Ok(out)
     }
-    Ok((precertificate, chain))
+
+    /// Reads those bytes; the leaf says whether the entry is about a precertificate.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn parse(bytes: &'a [u8], precert: bool) -> Result<Self, Malformed> {
+        let mut reader = Reader::new("extra_data", bytes);
+        let precertificate = if precert { Some(reader.vector24()?) } else { None };
+        let mut list = Reader::new("extra_data", reader.vector24()?);
+        reader.end()?;
+        let mut chain = Vec::new();
+        while !list.is_empty() {
+            chain.push(list.vector24()?);
+        }
+        Ok(Self { precertificate, chain })
+    }
 }
 
 /// `CtExtensions` with one `leaf_index`; `None` from 2^40 on, which the extension cannot express.
@@ -185,6 +192,15 @@ mod tests {
         })
     }
 
+    #[test]
+    fn extra_data_is_the_precertificate_and_a_list() {
+        let precert = ExtraData { precertificate: Some(&[1]), chain: vec![&[2, 3], &[4]] };
+        assert_eq!(hex::encode(precert.to_bytes().unwrap()), "00000101000009000002020300000104");
+        let x509 = ExtraData { precertificate: None, chain: vec![] };
+        assert_eq!(hex::encode(x509.to_bytes().unwrap()), "000000");
+        assert!(ExtraData::parse(&[0, 0, 1, 0], false).is_err(), "a list that ends within a certificate");
+    }
+
     proptest! {
         #[test]
         fn leaves_come_back(entry in entries()) {
@@ -197,8 +213,8 @@ mod tests {
                 prop_assert_eq!(entry.to_leaf().unwrap(), bytes.clone());
             }
             let _ = leaf_index(&bytes);
-            if let Ok((first, chain)) = parse_extra_data(&bytes, precert) {
-                prop_assert_eq!(extra_data(first, &chain).unwrap(), bytes);
+            if let Ok(extra) = ExtraData::parse(&bytes, precert) {
+                prop_assert_eq!(extra.to_bytes().unwrap(), bytes);
             }
         }
 

@@ -3,7 +3,7 @@
 //! | bytes | here | specification |
 //! | --- | --- | --- |
 //! | `MerkleTreeLeaf`, and what an SCT signs: the same bytes | [`TimestampedEntry`] | RFC 6962 §3.2, §3.4 |
-//! | `extra_data` of `get-entries` | [`extra_data`] | RFC 6962 §4.6 |
+//! | `extra_data` of `get-entries` | [`ExtraData`] | RFC 6962 §4.6 |
 //! | `SignedCertificateTimestamp`, its list, its JSON | [`Sct`] | RFC 6962 §3.2, §3.3, §4.1 |
 //! | `leaf_index` in an SCT's extensions | [`leaf_index_extension`] | C2SP static-ct-api |
 //! | tree heads, as JSON and as a checkpoint's signature | [`TreeHead`] | RFC 6962 §3.5, C2SP static-ct-api |
@@ -15,7 +15,7 @@ mod sct;
 mod submission;
 mod wire;
 
-pub use entry::{MAX_ENTRY, SignedEntry, TimestampedEntry, extra_data, leaf_index, leaf_index_extension, parse_extra_data};
+pub use entry::{ExtraData, SignedEntry, TimestampedEntry, leaf_index, leaf_index_extension};
 pub use head::{TreeHead, TreeHeadSignature};
 pub use sct::{DigitallySigned, LogId, Sct, SctError, parse_sct_list, sct_list};
 pub use submission::{AddChainRequest, AddChainResponse, ChainError};

@@ -1,18 +1,16 @@
-//! Chains of certificates: what must hold before a chain issues, signs times, or is logged.
+//! Chains of certificates: what must hold before a chain issues or is logged.
 //!
 //! Chains are always written from the certificate in use to the root, whole and in order; nothing here searches for a path.
-//! [`check_links`] knows no clock and no purpose (a log records what it is given); [`IssuingChain`] and [`TimestampingChain`] are evidence
-//! that verifiers will accept what is made with them.
+//! [`check_links`] knows no clock and no purpose, since a log records what it is given; [`IssuingChain`] is evidence that clients will
+//! accept what is issued with it.
 
 mod error;
 mod issuing;
-mod timestamping;
 
 use crate::certificate::Certificate;
 
 pub use error::{ChainError, Problem};
 pub use issuing::IssuingChain;
-pub use timestamping::TimestampingChain;
 
 /// Checks that each certificate was issued by the next one: the same name, byte for byte; a certificate authority that may sign
 /// certificates and allows a path of this length; a signature that verifies. The last certificate's own signature is not looked

@@ -73,6 +73,9 @@ pub enum LeafError {
     /// Not DER after all.
     #[error("the certificate could not be encoded")]
     Encode(#[source] der::Error),
+    /// The builder refused.
+    #[error("the certificate could not be built")]
+    Build(#[source] x509_cert::builder::Error),
     /// The builder wrote something else than was asked.
     #[error("the encoded certificate does not carry the issuer's name as it stands in the issuer's certificate")]
     IssuerName,

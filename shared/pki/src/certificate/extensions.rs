@@ -11,6 +11,7 @@ use x509_cert::ext::pkix;
 use x509_cert::ext::pkix::name::GeneralNames;
 
 use super::CertificateError;
+use crate::oid;
 use crate::san::SubjectAltName;
 
 /// Every extension as its bytes, and what the known ones say.
@@ -23,6 +24,7 @@ pub struct Extensions {
     subject_key_id: Option<Vec<u8>>,
     authority_key_id: Option<Vec<u8>>,
     subject_alt_names: Vec<SubjectAltName>,
+    sct_list: Option<Vec<u8>>,
 }
 
 /// One extension.
@@ -104,6 +106,7 @@ impl Extensions {
             ID_CE_SUBJECT_ALT_NAME => {
                 self.subject_alt_names = GeneralNames::from_der(value)?.iter().map(SubjectAltName::read).collect();
             }
+            oid::CT_SCT_LIST => self.sct_list = Some(OctetString::from_der(value)?.into_bytes().into()),
             _ => {}
         }
         Ok(())
@@ -155,5 +158,12 @@ impl Extensions {
     #[must_use]
     pub fn subject_alt_names(&self) -> &[SubjectAltName] {
         &self.subject_alt_names
+    }
+
+    /// The embedded `SignedCertificateTimestampList` (RFC 6962 §3.3), its outer length included, out of the OCTET STRING that it is
+    /// wrapped in.
+    #[must_use]
+    pub fn sct_list(&self) -> Option<&[u8]> {
+        self.sct_list.as_deref()
     }
 }

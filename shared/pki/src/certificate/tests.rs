@@ -25,6 +25,7 @@ fn bytes_are_kept_and_pem_round_trips() {
     assert_eq!(leaf.short(), hex::encode(leaf.fingerprint())[..12]);
     assert!(leaf.is_valid_at(at("2026-11-21T09:24:03Z")) && !leaf.is_valid_at(at("2026-11-21T09:24:03.001Z")));
     assert_eq!(leaf.extensions().subject_alt_names(), [uri()]);
+    assert_eq!(leaf.extensions().sct_list(), Some(&[0, 0][..]));
     assert!(!leaf.is_self_signed() && authority.root.is_self_signed());
 }
 
@@ -85,6 +86,9 @@ fn repeated_and_malformed_extensions_are_refused() {
         let error = build(vec![(&[2, 5, 29, arc], &[1, 1, 0xFF])]);
         assert_eq!(error, CertificateError::Extension { oid: oid(&format!("2.5.29.{arc}")) });
     }
+    // An SCT list without its inner OCTET STRING.
+    let error = build(vec![(&[1, 3, 6, 1, 4, 1, 11129, 2, 4, 2], &[0, 0])]);
+    assert_eq!(error, CertificateError::Extension { oid: crate::oid::CT_SCT_LIST });
 }
 
 proptest! {

@@ -10,9 +10,6 @@ pub enum ChainError {
     /// Nothing.
     #[error("the chain is empty")]
     Empty,
-    /// Too little.
-    #[error("the chain has one certificate, expected the signing certificate first and its root last")]
-    TooShort,
     /// One certificate cannot stand where it stands.
     #[error("certificate {position} of the chain ({short} {subject}) {problem}")]
     Certificate {
@@ -47,9 +44,6 @@ pub enum Problem {
     /// Not a CA.
     #[error("is not a certificate authority; expected BasicConstraints CA:TRUE")]
     NotAuthority,
-    /// A CA where none may stand.
-    #[error("is a certificate authority; expected BasicConstraints CA:FALSE or none")]
-    Authority,
     /// A CA that only signs something else.
     #[error("may not sign certificates; expected keyCertSign in its KeyUsage")]
     MayNotSign,
@@ -86,15 +80,6 @@ pub enum Problem {
         /// What it should be for.
         expected: &'static str,
     },
-    /// For other purposes too.
-    #[error("has an ExtendedKeyUsage with more than {expected}, which every client refuses")]
-    MorePurposes {
-        /// The only thing it should be for.
-        expected: &'static str,
-    },
-    /// The key may do more than sign.
-    #[error("has a KeyUsage other than digitalSignature alone, which openssl and sigstore-python refuse")]
-    KeyUsage,
     /// Ed25519.
     #[error("has an Ed25519 key, which several clients refuse in a chain; expected ECDSA P-384, ECDSA P-256 or RSA")]
     Ed25519,

@@ -1,11 +1,10 @@
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
 
 use super::*;
-use crate::testing::{Authority, at, pair, public, subject};
-use crate::{PublicKey, ca};
+use crate::PublicKey;
+use crate::testing::{Authority, at, pair, public};
 
 const NOW: &str = "2026-11-21T09:14:03Z";
 
@@ -96,7 +95,8 @@ fn an_issuing_chain_that_some_client_refuses() {
         vec![certificate, root.clone()]
     };
     assert!(IssuingChain::check(below(|_| {}), &signer, at(NOW)).is_ok());
-    let cases: [(fn(&mut CertificateParams), Problem); 6] = [
+    type Change = fn(&mut CertificateParams);
+    let cases: [(Change, Problem); 6] = [
         (|params| params.is_ca = IsCa::ExplicitNoCa, Problem::NotAuthority),
         (|params| params.is_ca = IsCa::NoCa, Problem::NotAuthority),
         (|params| params.key_usages = vec![KeyUsagePurpose::DigitalSignature], Problem::MayNotSign),
@@ -138,96 +138,4 @@ fn path_lengths_are_kept() {
         let error = check_links(&[leaf, last, middle, root]).unwrap_err();
         assert_eq!(problem(error), (3, Problem::PathLength { allowed: 0, found: 1 }));
     }
-}
-
-fn time_stamping(critical: bool, purposes: &[ExtendedKeyUsagePurpose]) -> impl FnOnce(&mut CertificateParams) {
-    let oids: Vec<const_oid::ObjectIdentifier> = purposes
-        .iter()
-        .map(|purpose| match purpose {
-            ExtendedKeyUsagePurpose::TimeStamping => crate::oid::TIME_STAMPING,
-            _ => crate::oid::CODE_SIGNING,
-        })
-        .collect();
-    move |params| {
-        let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, 37], der::Encode::to_der(&oids).unwrap());
-        extension.set_criticality(critical);
-        params.custom_extensions = vec![extension];
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    }
-}
-
-#[test]
-fn each_bad_timestamping_leaf_is_refused_with_its_reason() {
-    use ExtendedKeyUsagePurpose::{CodeSigning, TimeStamping};
-    let (root_key, key) = (p256(), p256());
-    let root = made(&root_key, None, |_| {});
-    let check = |leaf: Certificate| TimestampingChain::check(vec![leaf, root.clone()], &public(&key), at(NOW));
-    let issue = |change: &dyn Fn(&mut CertificateParams)| made(&key, Some((&root, &root_key)), |params| change(params));
-    let good = |params: &mut CertificateParams| time_stamping(true, &[TimeStamping])(params);
-
-    let chain = check(issue(&good)).unwrap();
-    assert_eq!(chain.signing(), &chain.certificates()[0]);
-    // Neither BasicConstraints nor KeyUsage is fine too.
-    check(issue(&|params| {
-        good(params);
-        params.is_ca = IsCa::NoCa;
-        params.key_usages.clear();
-    }))
-    .unwrap();
-
-    let refuse = |change: &dyn Fn(&mut CertificateParams), expected: Problem| {
-        assert_eq!(problem(check(issue(change)).unwrap_err()), (1, expected));
-    };
-    refuse(&|params| time_stamping(false, &[TimeStamping])(params), Problem::NotCritical("ExtendedKeyUsage"));
-    refuse(
-        &|params| time_stamping(true, &[TimeStamping, CodeSigning])(params),
-        Problem::MorePurposes { expected: "timeStamping" },
-    );
-    refuse(&|params| time_stamping(true, &[CodeSigning])(params), Problem::Purpose { expected: "timeStamping" });
-    refuse(
-        &|params| {
-            good(params);
-            params.custom_extensions.clear();
-        },
-        Problem::Purpose { expected: "timeStamping" },
-    );
-    refuse(
-        &|params| {
-            good(params);
-            params.key_usages.push(KeyUsagePurpose::KeyCertSign);
-        },
-        Problem::KeyUsage,
-    );
-    refuse(
-        &|params| {
-            good(params);
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        },
-        Problem::Authority,
-    );
-}
-
-#[test]
-fn timestamping_chains_need_leaf_first_root_last_and_the_right_key() {
-    let authority = Authority::new(&rcgen::PKCS_ECDSA_P256_SHA256);
-    let key = public(&p256());
-    let leaf = ca::timestamping(&authority.root, &authority.root_key, &key, &subject("tsa", 3)).unwrap();
-    let check = |chain: &[&Certificate], key: &PublicKey, now| {
-        TimestampingChain::check(chain.iter().map(|certificate| (*certificate).clone()).collect(), key, at(now))
-    };
-    let root = &authority.root;
-    assert!(check(&[&leaf, root], &key, NOW).is_ok());
-    assert_eq!(check(&[], &key, NOW), Err(ChainError::Empty));
-    assert_eq!(check(&[&leaf], &key, NOW), Err(ChainError::TooShort));
-    assert!(matches!(check(&[&leaf, root], root.public_key(), NOW), Err(ChainError::OtherKey { .. })));
-    // A leaf is no authority, whatever the order says.
-    assert_eq!(problem(check(&[root, &leaf], &key, NOW).unwrap_err()), (2, Problem::NotAuthority));
-    let (position, expired) = problem(check(&[&leaf, root], &key, "2036-11-18T09:00:01Z").unwrap_err());
-    assert!(position == 1 && matches!(expired, Problem::NotValidNow { .. }), "{expired}");
-    // An intermediate for code signing only cannot stand above it.
-    let wrong = Authority { root_key: ca::CaKey::from_pkcs8_pem(&authority.pair.serialize_pem()).unwrap(), ..authority };
-    let leaf = ca::timestamping(&wrong.intermediate, &wrong.root_key, &key, &subject("tsa", 3)).unwrap();
-    let error = check(&[&leaf, &wrong.intermediate, &wrong.root], &key, NOW).unwrap_err();
-    assert_eq!(problem(error), (2, Problem::Purpose { expected: "timeStamping" }));
 }

@@ -22,12 +22,12 @@ use crate::key::PublicKey;
 pub(super) fn tbs(issuer: &Issuer, profile: &Profile, extensions: Vec<Extension>) -> Result<Vec<u8>, LeafError> {
     let serial = SerialNumber::new(profile.serial.as_bytes()).map_err(LeafError::Encode)?;
     let validity = Validity::new(time(profile.not_before)?, time(profile.not_after)?);
-    let spki = SubjectPublicKeyInfo::try_from(profile.public_key.spki_der())
-        .map_err(|_| LeafError::Encode(der::ErrorKind::Failed.into()))?;
+    let spki =
+        SubjectPublicKeyInfo::try_from(profile.public_key.spki_der()).map_err(builder::Error::from).map_err(LeafError::Build)?;
     let ready_made = ReadyMade { issuer: issuer.name().clone(), extensions };
-    let mut builder = CertificateBuilder::new(ready_made, serial, validity, spki).map_err(encode_error)?;
+    let mut builder = CertificateBuilder::new(ready_made, serial, validity, spki).map_err(LeafError::Build)?;
     let signer = Unsigning { key: issuer.certificate().public_key().clone(), algorithm: issuer.algorithm().identifier() };
-    let tbs = builder.finalize(&signer).map_err(encode_error)?;
+    let tbs = builder.finalize(&signer).map_err(LeafError::Build)?;
 
     // Every link of a chain is a comparison of these bytes.
     let slices = TbsSlices::of_tbs(&tbs).map_err(LeafError::Encode)?;
@@ -38,13 +38,6 @@ fn time(at: Timestamp) -> Result<Time, LeafError> {
     let seconds = u64::try_from(at.as_second()).map_err(|_| LeafError::Validity)?;
     let date = DateTime::from_unix_duration(std::time::Duration::from_secs(seconds)).map_err(|_| LeafError::Validity)?;
     Ok(Time::from(date))
-}
-
-fn encode_error(error: builder::Error) -> LeafError {
-    match error {
-        builder::Error::Asn1(error) => LeafError::Encode(error),
-        _ => LeafError::Encode(der::ErrorKind::Failed.into()),
-    }
 }
 
 struct ReadyMade {

@@ -188,7 +188,7 @@ fn a_certificate_of_another_precertificate_does_not_correspond() {
     let one = profile(public(&pair(&rcgen::PKCS_ED25519)), uri());
     let (precertificate, certificate) = issue(&authority, &one);
     let later = Profile { not_after: one.not_after + jiff::SignedDuration::from_secs(1), ..one.clone() };
-    let renamed = Profile { serial: Serial::from_random([1; 20]), ..one.clone() };
+    let renamed = Profile { serial: Serial::from_random([1; 20]), ..one };
     for other in [later, renamed] {
         assert_eq!(corresponds(&precertificate, &issue(&authority, &other).1), Err(CorrespondenceError::Different));
     }
