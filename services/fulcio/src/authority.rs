@@ -95,7 +95,7 @@ impl AuthorityError {
             Self::Chain { source, .. } => match **source {
                 ChainError::OtherKey { .. } => "ca_key_mismatch",
                 ChainError::Certificate { problem: Problem::NotValidNow { .. }, .. } => "ca_not_valid",
-                ChainError::Empty | ChainError::TooShort | ChainError::Certificate { .. } => "ca_chain_invalid",
+                ChainError::Empty | ChainError::Certificate { .. } => "ca_chain_invalid",
             },
             Self::Issuer(_) => "ca_chain_invalid",
             Self::Skew { .. } => "not_before_skew",
