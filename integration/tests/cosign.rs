@@ -69,7 +69,7 @@ async fn files_are_enough_and_verifying_needs_no_server() {
     client.run(arguments(&["verify-blob", "--trusted-root", root, "--bundle", "b.json"], &by_developer(&lab), &["blob"])).ok();
 }
 
-/// What the bundle must hold for clients of every age (clients.md §5.1, rekor-v2-spec §2.5).
+/// What the bundle must hold for clients of every age (Sigstore bundle v0.3).
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bundle_is_version_0_3_with_a_v2_entry_and_a_timestamp() {
     let lab = Chancery::lab().await;

@@ -90,7 +90,7 @@ fn check(client: &Client, claims: &Value, server: &str) {
         .refused("no matching CertificateIdentity");
 }
 
-/// Which claim fills which extension (fulcio.md §3.4).
+/// Which claim fills which extension.
 fn expected(claims: &Value, server: &str) -> Vec<(u32, String)> {
     let claim = |name: &str| claims[name].as_str().unwrap_or_else(|| panic!("{name} in {claims}")).to_owned();
     let below = |path: String| format!("{server}/{path}");

@@ -110,7 +110,7 @@ async fn what_cosign_signs_with_a_key_is_accepted_for_that_key() {
 /// One alteration of a bundle; the second bundle is the other signature's.
 type Alteration = fn(&mut Value, &Value);
 
-/// Each is small, and each was at one time accepted by some verifier (clients.md §5.3) or would defeat one check of §5.2.
+/// Each is small, and each was at one time accepted by some verifier or would defeat one of its checks.
 const ALTERATIONS: &[(&str, Alteration)] = &[
     ("signature", |b, _| flip(b, "/messageSignature/signature", 0)),
     ("another signature", |b, o| copy(o, b, "/messageSignature/signature")),

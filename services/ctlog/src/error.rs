@@ -80,7 +80,7 @@ enum Verdict {
 
 impl SubmitError {
     /// 503 only for what passes by itself: Fulcio waits for the log then, and reports any other status at once
-    /// (ct-tsa-tuf.md §1.1).
+    ///.
     fn verdict(&self) -> Verdict {
         const SOON: Duration = Duration::from_secs(1);
         const LATEST: Duration = Duration::from_secs(5);

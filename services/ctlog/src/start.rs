@@ -127,7 +127,7 @@ fn identify(config: &Config) -> Result<(Identity, Arc<CtHeadSigner>), StartError
     let origin = origin_of(&config.public_url)?;
     let signer: Arc<dyn Signer> = Arc::new(FileKey::load(&config.key)?);
     let public_key = signer.public_key().clone();
-    // sigstore-go and sigstore-python refuse every other kind of key on a timestamp (ct-tsa-tuf.md §1.4).
+    // sigstore-go and sigstore-python refuse every other kind of key on a timestamp.
     if public_key.kind() != KeyKind::P256 {
         return Err(StartError::KeyKind { kind: public_key.kind() });
     }

@@ -1,4 +1,4 @@
-//! The certificate chain: refused at start-up when verifiers would refuse what it signs (ct-tsa-tuf.md §2.4).
+//! The certificate chain: refused at start-up when verifiers would refuse what it signs.
 
 use der::Decode as _;
 use jiff::Timestamp;

@@ -1,5 +1,5 @@
-//! Our own certificate authorities, made once by `init`: a root and an intermediate for Fulcio (fulcio.md §3.6), a root and a signing
-//! certificate for the timestamp authority (ct-tsa-tuf.md §2.4).
+//! Our own certificate authorities, made once by `init`: a root and an intermediate for Fulcio, a root and a signing
+//! certificate for the timestamp authority.
 //!
 //! rcgen builds and signs them; every certificate that leaves here was parsed again and has the issuer's name byte for byte.
 

@@ -1,6 +1,6 @@
 //! PKCS #10 certificate signing requests: only the key and the proof that its holder asks.
 //!
-//! Subject, names and requested extensions are never looked at (fulcio.md §1.3); older sigstore-python even puts text there that
+//! Subject, names and requested extensions are never looked at; older sigstore-python even puts text there that
 //! no strict parser takes.
 
 use der::asn1::BitString;

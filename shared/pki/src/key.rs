@@ -36,7 +36,7 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
-    /// The hash that signatures of this key use unless something says otherwise (fulcio.md §1.6). For Ed25519 it is the hash of
+    /// The hash that signatures of this key use unless something says otherwise. For Ed25519 it is the hash of
     /// Ed25519ph; pure Ed25519 takes the whole message.
     #[must_use]
     pub const fn hash(self) -> HashAlgorithm {
@@ -100,7 +100,7 @@ impl PublicKey {
         }
     }
 
-    /// Parses PEM, or a DER SubjectPublicKeyInfo: what Fulcio's v1 API takes (fulcio.md §1.4).
+    /// Parses PEM, or a DER SubjectPublicKeyInfo: what Fulcio's v1 API takes.
     ///
     /// # Errors
     /// [`KeyError`].

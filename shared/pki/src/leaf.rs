@@ -1,4 +1,4 @@
-//! Fulcio's certificates (fulcio.md §3): to-be-signed bytes first, signature by whoever holds the key, then the certificate.
+//! Fulcio's certificates: to-be-signed bytes first, signature by whoever holds the key, then the certificate.
 //!
 //! A certificate is made in two rounds that share one [`Profile`]:
 //!

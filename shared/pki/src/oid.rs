@@ -2,9 +2,9 @@
 
 use const_oid::ObjectIdentifier;
 
-/// The arc of Fulcio's extensions, 1.3.6.1.4.1.57264.1 (fulcio.md §3.3).
+/// The arc of Fulcio's extensions, 1.3.6.1.4.1.57264.1.
 pub const FULCIO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1");
-/// The otherName of a username (fulcio.md §3.2).
+/// The otherName of a username.
 pub const FULCIO_USERNAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.7");
 /// The critical extension that makes a certificate a precertificate (RFC 6962 §3.1).
 pub const CT_POISON: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.3");

@@ -1,7 +1,7 @@
 //! PEM as clients really send it.
 //!
 //! Go and the `pem` crate take what strict readers do not: text before the block, one unwrapped base64 line, no final newline
-//! (fulcio.md §1.3: that is how sigstore-java sends its key).
+//! (that is how sigstore-java sends its key).
 
 /// There is no usable PEM block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -5,14 +5,14 @@ use x509_cert::ext::pkix::name::{GeneralName, OtherName};
 
 use crate::oid;
 
-/// Who a certificate is for. Fulcio's certificates carry exactly one (fulcio.md §3.1).
+/// Who a certificate is for. Fulcio's certificates carry exactly one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubjectAltName {
     /// rfc822Name.
     Email(String),
     /// uniformResourceIdentifier.
     Uri(String),
-    /// otherName 1.3.6.1.4.1.57264.1.7 with a UTF8String: `user!domain` (fulcio.md §3.2).
+    /// otherName 1.3.6.1.4.1.57264.1.7 with a UTF8String: `user!domain`.
     Username(String),
     /// A kind of name that Fulcio never writes.
     Other,

@@ -33,7 +33,7 @@ impl Verifier {
         Trust::from_json(json).map(|trust| Self { trust })
     }
 
-    /// Verifies that `bundle`, in JSON, proves what `policy` asks for about `artifact` (client-spec §4, clients.md §5.2).
+    /// Verifies that `bundle`, in JSON, proves what `policy` asks for about `artifact` (Sigstore client specification §4).
     ///
     /// # Errors
     /// [`VerifyError`]: the first check that failed.

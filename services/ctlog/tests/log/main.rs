@@ -1,4 +1,4 @@
-//! The log over HTTP, in process: every case of ct-tsa-tuf.md §4 (CT) that needs no client of others.
+//! The log over HTTP, in process: every case that needs no client of others.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

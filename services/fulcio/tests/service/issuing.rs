@@ -27,7 +27,7 @@ fn utf8(text: &str) -> Vec<u8> {
     der::wrap(0x0c, text.as_bytes())
 }
 
-/// Everything of fulcio.md §3.1 that does not depend on the identity.
+/// Everything of the certificate's profile that does not depend on the identity.
 fn assert_profile(chain: &[Certificate], f: &Fixture) {
     let [leaf, rest @ ..] = chain else { panic!("no leaf") };
     let pems: Vec<_> = rest.iter().map(Certificate::to_pem).collect();

@@ -1,4 +1,4 @@
-//! The service in one process with a real issuer and a real log: numbers in comments are those of fulcio.md §7.
+//! The service in one process with a real issuer and a real log.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -1,4 +1,4 @@
-//! 22 and fulcio.md §1.2, §1.9: paths, methods, bodies, headers.
+//! Paths, methods, bodies, headers.
 
 use axum::body::Body;
 use http::{HeaderMap, Method, StatusCode};

@@ -1,4 +1,4 @@
-//! The chain of a certificate authority (fulcio.md §3.6, §4).
+//! The chain of a certificate authority.
 
 use jiff::Timestamp;
 

@@ -68,7 +68,7 @@ pub enum KeyError {
     RsaClosePrimes,
 }
 
-/// Which of Fulcio's two sentences a [`KeyError`] belongs under (fulcio.md §1.7).
+/// Which of Fulcio's two sentences a [`KeyError`] belongs under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyFault {
     /// The bytes are not a key.

@@ -1,4 +1,4 @@
-//! RSA keys that look right and are not (fulcio.md §1.6: boulder's policy).
+//! RSA keys that look right and are not (the policy of Boulder).
 
 use num_bigint::BigUint;
 

@@ -51,7 +51,7 @@ impl PublicKey {
         verifier.verify_digest_sig(&digest, signature).map_err(|_| BadSignature)
     }
 
-    /// Verifies a proof of possession (fulcio.md §1.5): as [`verify`](Self::verify), but an ECDSA signature may also be raw r‖s.
+    /// Verifies a proof of possession: as [`verify`](Self::verify), but an ECDSA signature may also be raw r‖s.
     ///
     /// # Errors
     /// [`BadSignature`].

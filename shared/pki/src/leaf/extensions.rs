@@ -1,4 +1,4 @@
-//! The extensions of a Fulcio certificate, in their order (fulcio.md §3.1, §3.3).
+//! The extensions of a Fulcio certificate, in their order.
 
 use std::collections::BTreeMap;
 

@@ -16,7 +16,7 @@ pub(super) fn verifies(entry: &TransparencyLogEntry, promise: &InclusionPromise,
     );
     let signature = promise.signed_entry_timestamp.as_bytes();
     match key.kind() {
-        // SHA-256 whatever the curve (clients.md §4.1).
+        // SHA-256 whatever the curve.
         KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => key.verify_with(HashAlgorithm::Sha256, payload.as_bytes(), signature),
         KeyKind::Rsa { .. } | KeyKind::Ed25519 => key.verify(payload.as_bytes(), signature),
     }

@@ -1,4 +1,4 @@
-//! The body that a Rekor v2 entry about this bundle must have, byte for byte (rekor-v2-and-tiles.md §3).
+//! The body that a Rekor v2 entry about this bundle must have, byte for byte.
 
 use entry::{Verifier, canonical_hashedrekord_v002, default_key_details};
 
