@@ -39,6 +39,14 @@ impl ServiceName {
         }
     }
 
+    /// The name of its section in `chancery.yaml`, and so in logs, metrics and advice.
+    pub(crate) const fn section(self) -> &'static str {
+        match self {
+            Self::RekorV2 => "rekor_v2",
+            other => other.as_str(),
+        }
+    }
+
     /// What it is, in words.
     pub(crate) const fn title(self) -> &'static str {
         match self {

@@ -86,7 +86,7 @@ impl Sockets {
         let mut bound = Vec::new();
         for service in services {
             let http = listen_config(config, *service).expect("only services with a section are asked for");
-            bound.push((*service, bind(service.as_str(), http).await?));
+            bound.push((*service, bind(service.section(), http).await?));
         }
         Ok(Self { services: bound, admin })
     }
@@ -181,7 +181,7 @@ fn section<T>(section: Option<&T>) -> &T {
 pub(crate) async fn check(config_path: &Path, out: Output) -> Outcome {
     let config = Config::load(config_path)?;
     let services = wanted(&config, None)?;
-    let names: Vec<&str> = services.iter().map(|service| service.as_str()).collect();
+    let names: Vec<&str> = services.iter().map(|service| service.section()).collect();
     match out {
         Output::Text => output::print(&format!("{} is valid: {}\n", config_path.display(), names.join(", "))),
         Output::Json => output::print_json(&serde_json::json!({ "valid": true, "services": names })),

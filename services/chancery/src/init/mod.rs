@@ -140,12 +140,8 @@ async fn create_stores(config: &Config, clock: &Arc<dyn Clock>) -> Outcome<rekor
     fulcio::create(&ca.database)
         .await
         .map_err(|error| Failure::because("init_failed", "the certificate authority's record cannot be created", &error))?;
-    ctlog::create(ct, clock.clone())
-        .await
-        .map_err(|error| Failure::because("init_failed", "the certificate log cannot be created", &error))?;
-    rekor::v2::create(log, clock.clone())
-        .await
-        .map_err(|error| Failure::because("init_failed", "the transparency log cannot be created", &error))
+    ctlog::create(ct, clock.clone()).await.map_err(|error| Failure::explained(&error))?;
+    rekor::v2::create(log, clock.clone()).await.map_err(|error| Failure::explained(&error))
 }
 
 /// Writes `trust/` and the TUF repository.

@@ -110,7 +110,7 @@ async fn create(layout: &Layout, ports: Option<Ports>) -> Outcome<LabSockets> {
     let port = |wanted: u16| if ports == Some(Ports::Auto) { 0 } else { wanted };
     let mut services = Vec::new();
     for service in ServiceName::ALL {
-        services.push((service, serve::bind(service.as_str(), &ListenConfig::loopback(port(service.port()))).await?));
+        services.push((service, serve::bind(service.section(), &ListenConfig::loopback(port(service.port()))).await?));
     }
     let issuer = serve::bind("issuer", &ListenConfig::loopback(port(ISSUER_PORT))).await?;
     let admin = serve::bind("admin", &ListenConfig::loopback(port(ADMIN_PORT))).await?;

@@ -3,7 +3,7 @@
 use chassis::config::{FilePath, ListenConfig};
 use serde::{Deserialize, Serialize};
 
-/// Section `rekor-v2` of the configuration.
+/// Section `rekor_v2` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

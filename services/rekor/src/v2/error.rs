@@ -142,7 +142,7 @@ impl Explain for StartError {
         let advice = match self {
             Self::Database(error) => error.advice(),
             Self::Log(error) => return Some(error.advice()),
-            Self::PublicUrl(_) => "Set rekor-v2.public_url to the name the log was created with.",
+            Self::PublicUrl(_) => "Set rekor_v2.public_url to the name the log was created with.",
             Self::KeyFile(_) => "Restore the key file from a backup; the key of a log is never made anew.",
             Self::Signer(_) => "Use the key that the log was created with.",
             Self::Seed { .. } => "Remove what init left behind and run it again.",

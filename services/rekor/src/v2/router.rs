@@ -31,7 +31,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         latency: Some("rekor_v2_http_api_latency"),
         request_size: Some("rekor_v2_http_api_request_size"),
     };
-    Stack::new("rekor-v2").body_limit(MAX_REQUEST).refuse_with(refused).count_as(names).apply(routes)
+    Stack::new("rekor_v2").body_limit(MAX_REQUEST).refuse_with(refused).count_as(names).apply(routes)
 }
 
 async fn healthz() -> Response {
