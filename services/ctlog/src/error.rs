@@ -79,8 +79,7 @@ enum Verdict {
 }
 
 impl SubmitError {
-    /// 503 only for what passes by itself: Fulcio waits for the log then, and reports any other status at once
-    ///.
+    /// 503 only for what passes by itself: Fulcio waits for the log then, and reports any other status at once.
     fn verdict(&self) -> Verdict {
         const SOON: Duration = Duration::from_secs(1);
         const LATEST: Duration = Duration::from_secs(5);
