@@ -13,9 +13,10 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use crate::report::Explain;
 
-/// What is logged unless somebody asks for more: our events from `info`, other people's from `warn`.
+/// What is logged unless somebody asks for more: our events from `info`, other people's from `warn`, and the `audit` lines, which
+/// have a target of their own.
 pub const DEFAULT_FILTER: &str =
-    "warn,chancery=info,chassis=info,fulcio=info,ctlog=info,rekor=info,tsa=info,tuf=info,tlog=info,keys=info";
+    "warn,audit=info,chancery=info,chassis=info,fulcio=info,ctlog=info,rekor=info,tsa=info,tuf=info,tlog=info,keys=info";
 
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -205,6 +206,17 @@ mod tests {
         let error = filter.set("rekor=loud").unwrap_err();
         assert_eq!((error.code(), error.to_string().as_str()), ("log_filter", "rekor=loud is no log filter"));
         assert_eq!(filter.current(), "rekor=trace,debug");
+    }
+
+    /// A certificate that was issued without an audit line cannot be asked about later.
+    #[test]
+    fn audit_lines_are_logged_by_default() {
+        let (layer, _filter) = LogFilter::new(DEFAULT_FILTER).unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            assert!(tracing::enabled!(target: "audit", tracing::Level::INFO));
+            assert!(!tracing::enabled!(target: "audit", tracing::Level::DEBUG));
+            assert!(!tracing::enabled!(target: "hyper", tracing::Level::INFO));
+        });
     }
 
     #[test]
