@@ -13,6 +13,7 @@ mod request_id;
 
 use std::fmt::{Debug, Formatter};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -20,9 +21,11 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use bytes::BytesMut;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, Uri, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
 pub use self::failure::Failure;
@@ -37,7 +40,15 @@ pub struct Stack {
     body_limit: Option<usize>,
     refuse: fn(&Refusal) -> Response,
     names: MetricNames,
+    large: Arc<Semaphore>,
 }
+
+/// How much of a body any request may have in memory. Requests of released clients are a tenth of it.
+const SMALL_BODY: usize = 64 << 10;
+
+/// How many requests of one stack may have more in memory at a time; others wait, within their time limit. Without this, one
+/// connection of 256 streams could make us hold 256 of the largest bodies before anyone has looked at a token.
+const LARGE_BODIES: usize = 16;
 
 /// Metrics under names of upstream, besides our own; each labelled `code` and `method`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,7 +66,15 @@ impl Stack {
     #[must_use]
     pub fn new(service: &'static str) -> Self {
         let names = MetricNames::default();
-        Self { service, time_limit: Duration::from_secs(20), body_limit: Some(1 << 20), refuse: Refusal::plain_text, names }
+        let large = Arc::new(Semaphore::new(LARGE_BODIES));
+        Self {
+            service,
+            time_limit: Duration::from_secs(20),
+            body_limit: Some(1 << 20),
+            refuse: Refusal::plain_text,
+            names,
+            large,
+        }
     }
 
     /// How long a request may take, its body included.
@@ -64,7 +83,7 @@ impl Stack {
         Self { time_limit, ..self }
     }
 
-    /// How many bytes a body may have. It is read whole before the handler runs.
+    /// How many bytes a body may have. It is read whole before the handler runs; beyond 64 KiB only for a few requests at a time.
     #[must_use]
     pub fn body_limit(self, bytes: usize) -> Self {
         Self { body_limit: Some(bytes), ..self }
@@ -122,9 +141,10 @@ impl Stack {
 
     /// The handler's answer, or why it was not asked.
     async fn answer(&self, request: Request, next: Next) -> Result<Response, Refusal> {
-        let request = match self.body_limit {
-            Some(limit) => whole(request, limit).await?,
-            None => request,
+        // Held until the handler is done with the body.
+        let (request, _place) = match self.body_limit {
+            Some(limit) => whole(request, limit, &self.large).await?,
+            None => (request, None),
         };
         if let Some(name) = self.names.request_size {
             let size = request.body().size_hint().lower();
@@ -178,21 +198,33 @@ struct Seen {
     uri: Uri,
 }
 
-/// The request with its body in memory.
-async fn whole(request: Request, limit: usize) -> Result<Request, Refusal> {
+/// The request with its body in memory, and its place among the large ones if it is one.
+async fn whole(
+    request: Request,
+    limit: usize,
+    large: &Arc<Semaphore>,
+) -> Result<(Request, Option<OwnedSemaphorePermit>), Refusal> {
     if request.body().is_end_stream() {
-        return Ok(request);
+        return Ok((request, None));
     }
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: usize| length > limit) {
         return Err(Refusal::TooLarge { limit });
     }
-    let (parts, body) = request.into_parts();
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(Request::from_parts(parts, Body::from(body.to_bytes()))),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge { limit }),
-        Err(_) => Err(Refusal::CutShort),
+    let (parts, mut body) = request.into_parts();
+    let (mut read, mut place) = (BytesMut::new(), None);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Refusal::CutShort)?.into_data() else { continue };
+        let length = read.len() + data.len();
+        if length > limit {
+            return Err(Refusal::TooLarge { limit });
+        }
+        if length > SMALL_BODY && place.is_none() {
+            place = Some(large.clone().acquire_owned().await.expect("the semaphore is never closed"));
+        }
+        read.extend_from_slice(&data);
     }
+    Ok((Request::from_parts(parts, Body::from(read.freeze())), place))
 }
 
 /// A method as a label: a peer can invent methods without end, and each would be a time series.

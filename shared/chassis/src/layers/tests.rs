@@ -77,6 +77,34 @@ async fn a_body_is_bounded_whether_it_says_its_length_or_not() {
     assert_eq!(ask(&app, request).await.0, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
+/// Whoever sends large bodies gets in the way of other large bodies, never of those that clients send.
+#[tokio::test]
+async fn large_bodies_wait_for_each_other_and_small_ones_do_not() {
+    let (entered, release) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (inside, go_on) = (entered.clone(), release.clone());
+    let echo = async move |body: Bytes| {
+        if body.len() > SMALL_BODY {
+            inside.add_permits(1);
+            go_on.acquire().await.unwrap().forget();
+        }
+        body.len().to_string()
+    };
+    let app = Stack::new("test").apply(Router::new().route("/echo", post(echo)));
+    let sized = |length: usize| send(vec![b'x'; length].into());
+    let large: Vec<_> = (0..=LARGE_BODIES).map(|_| tokio::spawn(app.clone().oneshot(sized(SMALL_BODY + 1)))).collect();
+    entered.acquire_many(u32::try_from(LARGE_BODIES).unwrap()).await.unwrap().forget();
+
+    assert_eq!(ask(&app, sized(SMALL_BODY)).await.2, SMALL_BODY.to_string());
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(entered.available_permits(), 0, "one more large body is in memory than may be");
+    release.add_permits(large.len());
+    for one in large {
+        assert_eq!(one.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_breaks_off_is_refused() {
     let broken = Body::from_stream(futures_util::stream::iter([Ok("12"), Err(std::io::Error::other("reset"))]));
