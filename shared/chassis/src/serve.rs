@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -31,15 +31,23 @@ pub struct Limits {
     pub connections: usize,
     /// For a TLS handshake.
     pub handshake: Duration,
-    /// For a request's head, and how long an idle connection is kept.
+    /// For a request's head, and how long a connection without requests is kept; HTTP/2 up to twice as long.
     pub head: Duration,
+    /// For taking the last answers of a connection that asks for nothing more: the longest download.
+    pub last_answer: Duration,
     /// Concurrent requests on one HTTP/2 connection.
     pub streams: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 8_192, handshake: Duration::from_secs(10), head: Duration::from_secs(30), streams: 256 }
+        Self {
+            connections: 8_192,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(30),
+            last_answer: Duration::from_secs(600),
+            streams: 256,
+        }
     }
 }
 
@@ -166,28 +174,35 @@ impl Connections {
     }
 
     async fn http(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: SocketAddr) {
-        let spoken = Arc::new(AtomicBool::new(false));
-        let first = spoken.clone();
+        let activity = Arc::new(Activity::default());
+        let active = activity.clone();
         let requests = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
-            first.store(true, Ordering::Relaxed);
+            let handled = active.clone().request();
             request.extensions_mut().insert(ConnectInfo(peer));
             let answer = self.router.clone().oneshot(request.map(Body::new));
-            async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+            async move {
+                let _handled = handled;
+                Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {}))
+            }
         });
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), requests));
-        let mut silence = pin!(sleep(self.limits.head));
-        let (mut heard, mut draining) = (false, false);
+        let mut look = pin!(sleep(self.limits.head));
+        let (mut seen, mut idle, mut draining) = (0, false, false);
         loop {
             tokio::select! {
                 // How a connection ended is the peer's affair.
                 _ = connection.as_mut() => return,
-                // The header timeout starts with the first byte; whoever never sends one is closed here.
-                () = &mut silence, if !heard => {
-                    heard = true;
-                    if !spoken.load(Ordering::Relaxed) {
-                        return;
+                // HTTP/1 has timeouts for heads. Whoever never sends a byte is closed here, and so is HTTP/2: pings only show that
+                // the peer lives, and a few thousand that do nothing else would have all places.
+                () = &mut look => match activity.since(&mut seen) {
+                    Since::Busy => look.as_mut().reset(Instant::now() + self.limits.head),
+                    Since::Idle if seen == 0 || idle => return,
+                    Since::Idle => {
+                        idle = true;
+                        connection.as_mut().graceful_shutdown();
+                        look.as_mut().reset(Instant::now() + self.limits.last_answer);
                     }
-                }
+                },
                 () = self.draining.cancelled(), if !draining => {
                     draining = true;
                     connection.as_mut().graceful_shutdown();
@@ -198,6 +213,45 @@ impl Connections {
                 }
             }
         }
+    }
+}
+
+/// What happens on one connection.
+#[derive(Debug, Default)]
+struct Activity {
+    /// Requests so far.
+    requests: AtomicU64,
+    /// Those whose handler runs.
+    handled: AtomicUsize,
+}
+
+/// What happened on a connection since somebody looked.
+enum Since {
+    Busy,
+    Idle,
+}
+
+/// A request whose handler runs; dropped, it does no more.
+struct Handled(Arc<Activity>);
+
+impl Activity {
+    fn request(self: Arc<Self>) -> Handled {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.handled.fetch_add(1, Ordering::Relaxed);
+        Handled(self)
+    }
+
+    /// Whether there was a request since `seen`, which is brought up to date, or one is being handled.
+    fn since(&self, seen: &mut u64) -> Since {
+        let requests = self.requests.load(Ordering::Relaxed);
+        let same = std::mem::replace(seen, requests) == requests;
+        if same && self.handled.load(Ordering::Relaxed) == 0 { Since::Idle } else { Since::Busy }
+    }
+}
+
+impl Drop for Handled {
+    fn drop(&mut self) {
+        self.0.handled.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -43,6 +43,37 @@ async fn whoever_does_not_finish_a_head_is_closed() {
     }
 }
 
+/// Settings, one request, and then nothing, not even an acknowledgement of our goodbye.
+#[tokio::test]
+async fn an_http2_connection_without_requests_is_closed() {
+    let (_serving, address) = serve(hello(), Limits { head: SOON, last_answer: SOON, ..Limits::default() }).await;
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    sent.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    // HEADERS with END_STREAM and END_HEADERS: GET, http, /, and authority a.
+    sent.extend([0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b'a']);
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(&sent).await.unwrap();
+    let mut answer = Vec::new();
+    let closed = timeout(50 * SOON, stream.read_to_end(&mut answer)).await;
+    assert!(answer.windows(5).any(|five| five == b"hello"));
+    closed.expect("it is closed").unwrap();
+}
+
+/// The answer does not fit the socket's buffers, and nobody reads.
+#[tokio::test]
+async fn an_answer_that_nobody_takes_is_given_up() {
+    let router = Router::new().route("/", get(async || vec![b'x'; 64 << 20]));
+    let limits = Limits { head: SOON, last_answer: SOON, connections: 1, ..Limits::default() };
+    let (_serving, address) = serve(router.merge(Router::new().route("/small", get(async || "hello"))), limits).await;
+    let mut lazy = TcpStream::connect(address).await.unwrap();
+    lazy.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    // The only place is taken until then.
+    let request = b"GET /small HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let answer = timeout(50 * SOON, until_closed(address, request)).await.expect("the place is free again");
+    assert!(answer.ends_with("hello"));
+    drop(lazy);
+}
+
 #[tokio::test]
 async fn a_slow_answer_is_not_a_slow_head() {
     let router = Router::new().route(
