@@ -66,6 +66,9 @@ pub enum KeyError {
     /// A modulus that Fermat's method factors.
     #[error("the RSA primes are too close to each other")]
     RsaClosePrimes,
+    /// A key of a defective smart card or TPM, which can be factored.
+    #[error("the RSA key was made by a chip with a known defect (ROCA, CVE-2017-15361); make one elsewhere")]
+    RsaRoca,
 }
 
 /// Which of Fulcio's two sentences a [`KeyError`] belongs under.
@@ -95,7 +98,8 @@ impl KeyError {
             | Self::RsaSize { .. }
             | Self::RsaExponent
             | Self::RsaSmallFactor { .. }
-            | Self::RsaClosePrimes => KeyFault::Insecure,
+            | Self::RsaClosePrimes
+            | Self::RsaRoca => KeyFault::Insecure,
         }
     }
 }

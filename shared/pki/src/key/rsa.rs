@@ -12,7 +12,7 @@ const LARGEST_SMALL_PRIME: u32 = 751;
 
 /// Checks size, exponent and two cheap ways to factor the modulus; returns its length in bits. Both numbers are big-endian.
 ///
-/// The work is bounded: 133 divisions and 100 additions of numbers of at most 4,096 bits.
+/// The work is bounded: 171 divisions and 100 additions of numbers of at most 4,096 bits.
 pub(super) fn check(modulus: &[u8], exponent: &[u8]) -> Result<u32, KeyError> {
     let modulus = BigUint::from_bytes_be(modulus);
     let bits = match modulus.bits() {
@@ -23,7 +23,10 @@ pub(super) fn check(modulus: &[u8], exponent: &[u8]) -> Result<u32, KeyError> {
     if let Some(prime) = small_primes().find(|prime| &modulus % prime == BigUint::ZERO) {
         return Err(KeyError::RsaSmallFactor { prime });
     }
-    if fermat_factors(&modulus) { Err(KeyError::RsaClosePrimes) } else { Ok(bits) }
+    if fermat_factors(&modulus) {
+        return Err(KeyError::RsaClosePrimes);
+    }
+    if is_roca(&modulus) { Err(KeyError::RsaRoca) } else { Ok(bits) }
 }
 
 fn check_exponent(exponent: &[u8]) -> Result<(), KeyError> {
@@ -52,6 +55,17 @@ fn fermat_factors(n: &BigUint) -> bool {
         a += 1u32;
     }
     false
+}
+
+/// Whether the modulus has the mark of CVE-2017-15361 (ROCA): primes of Infineon's library are powers of 65537 modulo a product of
+/// small primes, and so is what they are multiplied to. One honest key in 2^27 has it by chance.
+fn is_roca(n: &BigUint) -> bool {
+    const LARGEST: u32 = 167;
+    small_primes().skip(1).take_while(|prime| *prime <= LARGEST).all(|prime| {
+        let rest = n % prime;
+        std::iter::successors(Some(1), |power| Some(power * (65_537 % prime) % prime).filter(|next| *next != 1))
+            .any(|power| rest == BigUint::from(power))
+    })
 }
 
 fn is_square(n: &BigUint) -> bool {
@@ -83,6 +97,18 @@ mod tests {
         // 2^31 − 1 and the next prime; 2^31 − 1 and a prime half its size.
         assert!(fermat_factors(&(BigUint::from(2_147_483_647u64) * 2_147_483_659u64)));
         assert!(!fermat_factors(&(BigUint::from(2_147_483_647u64) * 1_073_741_827u64)));
+    }
+
+    #[test]
+    fn moduli_made_of_powers_of_65537_are_found() {
+        // No need for primes: only residues modulo 2 · 3 · … · 167 count.
+        let product: BigUint = small_primes().take_while(|prime| *prime <= 167).map(BigUint::from).product();
+        let power = BigUint::from(65_537u32).modpow(&BigUint::from(0x1234_5678_9abc_def1u64), &product);
+        let marked = &power + &product * 2u32 * (BigUint::from(1u32) << 1800);
+        assert!(is_roca(&marked));
+        for other in [&marked + 2u32, &marked + &product * 2u32 + 4u32, BigUint::from(3u32).pow(1292)] {
+            assert!(!is_roca(&other));
+        }
     }
 
     #[test]
