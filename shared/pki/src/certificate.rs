@@ -60,6 +60,9 @@ pub enum CertificateError {
     /// The signed and the unsigned copy of the signature algorithm differ.
     #[error("the signature algorithms inside and outside of the signed part differ")]
     AlgorithmMismatch,
+    /// The signature does not consist of whole bytes.
+    #[error("the signature is not made of whole bytes")]
+    Signature,
     /// A time outside of what this program can represent.
     #[error("the validity is not a time")]
     Time,
@@ -92,6 +95,8 @@ impl Certificate {
         if fields.signature() != parsed.signature_algorithm() {
             return Err(CertificateError::AlgorithmMismatch);
         }
+        // Of a bit string whose last bits are unused there are eight forms: a stranger could have a certificate logged eight times.
+        let signature = parsed.signature().as_bytes().ok_or(CertificateError::Signature)?;
         let inner = Inner {
             der: der.to_vec(),
             tbs,
@@ -99,7 +104,7 @@ impl Certificate {
             subject: slices.subject.clone(),
             serial: fields.serial_number().as_bytes().to_vec(),
             signature_algorithm: SignatureAlgorithm::from_identifier(parsed.signature_algorithm()),
-            signature: parsed.signature().raw_bytes().to_vec(),
+            signature: signature.to_vec(),
             not_before: timestamp(fields.validity().not_before)?,
             not_after: timestamp(fields.validity().not_after)?,
             public_key: PublicKey::from_spki_der(&der[slices.spki])?,

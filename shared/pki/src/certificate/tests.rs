@@ -54,6 +54,18 @@ fn a_chain_is_whole_or_refused() {
 }
 
 #[test]
+fn a_signature_has_one_form() {
+    let (_, leaf) = leaf();
+    // The BIT STRING is the last field: tag, length, unused bits, signature.
+    let unused = leaf.der().len() - leaf.0.signature.len() - 1;
+    for bits in 1..=7 {
+        let mut der = leaf.der().to_vec();
+        der[unused] = bits;
+        assert_eq!(Certificate::from_der(&der).unwrap_err(), CertificateError::Signature);
+    }
+}
+
+#[test]
 fn signatures_bind_every_byte() {
     let (authority, leaf) = leaf();
     leaf.verify_signature(authority.intermediate.public_key()).unwrap();
