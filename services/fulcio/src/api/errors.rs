@@ -159,6 +159,7 @@ fn principal_code(error: &PrincipalError) -> &'static str {
         PrincipalError::Domain { .. } => "subject_domain",
         PrincipalError::Fixed { .. } => "claim_fixed",
         PrincipalError::Name { .. } => "name_not_a_url",
+        PrincipalError::TooLong { .. } => "claim_too_long",
         PrincipalError::Template { reason, .. } => match reason {
             RenderError::Missing { .. } => "claim_missing",
             RenderError::NotText { .. } => "token_claim",

@@ -11,6 +11,10 @@ use super::token::{VerifiedClaims, kind};
 use super::uri::{AbsoluteUri, UriError};
 use crate::template::RenderError;
 
+/// How many bytes of token may stand in a certificate. The log takes requests of 64 KiB, and whoever chooses his own claims
+/// should not fill the record of certificates with them.
+const MAX_TEXT: usize = 16 << 10;
+
 /// What an issuer's tokens say about their holder.
 #[derive(Debug, Clone)]
 pub(crate) enum IssuerType {
@@ -95,6 +99,14 @@ pub enum PrincipalError {
         #[source]
         reason: UriError,
     },
+    /// More than certificates carry.
+    #[error("issuer, subject, name and other fields have {length} bytes together, expected at most {MAX_TEXT} (issuer {issuer})")]
+    TooLong {
+        /// All of them.
+        length: usize,
+        /// The token's issuer.
+        issuer: String,
+    },
     /// A template lacks a value.
     #[error("field {field} cannot be made from this token (issuer {issuer})")]
     Template {
@@ -121,16 +133,30 @@ impl IssuerType {
 
     /// Reads whom `claims` speak for.
     pub(crate) fn identify(&self, claims: &VerifiedClaims) -> Result<Principal, PrincipalError> {
-        match self {
-            Self::Email { skip_verification } => email(claims, *skip_verification),
-            Self::Uri { domain } => uri(claims, domain).map(|name| by_subject(claims, name, BTreeMap::new())),
-            Self::Kubernetes => kubernetes(claims).map(|name| by_subject(claims, name, BTreeMap::new())),
+        let principal = match self {
+            Self::Email { skip_verification } => email(claims, *skip_verification)?,
+            Self::Uri { domain } => by_subject(claims, uri(claims, domain)?, BTreeMap::new()),
+            Self::Kubernetes => by_subject(claims, kubernetes(claims)?, BTreeMap::new()),
             Self::CiProvider(provider) => {
                 let (name, extensions) = provider.render(claims)?;
-                Ok(by_subject(claims, name, extensions))
+                by_subject(claims, name, extensions)
             }
-        }
+        };
+        check_length(claims, principal)
     }
+}
+
+fn check_length(claims: &VerifiedClaims, principal: Principal) -> Result<Principal, PrincipalError> {
+    let name = match &principal.name {
+        SubjectAltName::Email(name) | SubjectAltName::Uri(name) | SubjectAltName::Username(name) => name.len(),
+        SubjectAltName::Other => 0,
+    };
+    let fields: usize = principal.extensions.values().map(String::len).sum();
+    let length = 2 * claims.issuer().len() + claims.subject().len() + name + fields;
+    if length > MAX_TEXT {
+        return Err(PrincipalError::TooLong { length, issuer: claims.issuer().to_owned() });
+    }
+    Ok(principal)
 }
 
 /// Clients do not know the issuer's type: those that find an `email` sign that instead of `sub`. A proof over either is taken,
@@ -313,6 +339,19 @@ mod tests {
         for subject in ["a@b.c", "corp.example/x", "https://corp.example@evil/x"] {
             assert!(matches!(identify(subject), Err(PrincipalError::Name { .. })), "{subject}");
         }
+    }
+
+    #[test]
+    fn what_a_certificate_carries_is_bounded() {
+        let domain = AbsoluteUri::parse("https://corp.example", &["https"]).unwrap();
+        let identify = |length: usize| {
+            let subject = format!("https://corp.example/{}", "x".repeat(length));
+            IssuerType::Uri { domain: domain.clone() }.identify(&claims(json!({ "sub": subject })))
+        };
+        // Subject and name are this text, and the issuer is there twice.
+        let most = (MAX_TEXT - 2 * "https://issuer".len()) / 2 - "https://corp.example/".len();
+        identify(most).unwrap();
+        assert!(matches!(identify(most + 1), Err(PrincipalError::TooLong { length, .. }) if length == MAX_TEXT + 2));
     }
 
     #[test]
