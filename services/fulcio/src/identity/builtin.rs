@@ -24,6 +24,12 @@ pub enum BuiltinError {
         /// What is configured.
         found: String,
     },
+    /// `url` without `template`: own templates find it nowhere, but would find a claim of that name.
+    #[error("url belongs to template; own templates find fixed values under defaults: write defaults: {{ url: {url} }}")]
+    UrlAlone {
+        /// As configured.
+        url: String,
+    },
     /// It brings its own name and extensions.
     #[error("ci_provider template {name} brings its own {field}; remove it, or remove template")]
     Overridden {
@@ -36,7 +42,12 @@ pub enum BuiltinError {
 
 /// `config` with its `template` replaced by what it stands for; unchanged when it has none.
 pub(crate) fn expand(config: &CiProviderConfig) -> Result<CiProviderConfig, BuiltinError> {
-    let Some(name) = &config.template else { return Ok(config.clone()) };
+    let Some(name) = &config.template else {
+        return match &config.url {
+            Some(url) => Err(BuiltinError::UrlAlone { url: url.clone() }),
+            None => Ok(config.clone()),
+        };
+    };
     for (field, given) in
         [("subject_alternative_name", config.subject_alternative_name.is_some()), ("extensions", !config.extensions.is_empty())]
     {
@@ -144,6 +155,8 @@ mod tests {
             assert!(matches!(expand(&template("ghes", url)), Err(BuiltinError::Url { .. })), "{url:?}");
         }
         assert!(matches!(expand(&template("jenkins", None)), Err(BuiltinError::Unknown { .. })));
+        let alone = CiProviderConfig { url: Some("https://ghe.corp".into()), ..CiProviderConfig::default() };
+        assert!(matches!(expand(&alone), Err(BuiltinError::UrlAlone { .. })));
         let mut own = template("github", None);
         own.subject_alternative_name = Some("x".into());
         assert!(matches!(expand(&own), Err(BuiltinError::Overridden { .. })));
