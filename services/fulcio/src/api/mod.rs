@@ -21,6 +21,8 @@ use crate::App;
 
 /// The largest body: 4 MiB, as gRPC's.
 const MAX_BODY: usize = 4 << 20;
+/// The largest gRPC body: one message of that size and its five bytes of frame.
+const MAX_GRPC_BODY: usize = MAX_BODY + 5;
 /// Above all bounds within: five seconds for an issuer, ten for the CT log.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 
@@ -32,8 +34,9 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let routes = http::routes(Arc::clone(app)).fallback(unknown_path);
     let routes = path::collapsing_slashes(routes).layer(axum::middleware::from_fn(cors::layer));
     let routes = stack.clone().body_limit(MAX_BODY).apply(routes);
-    // Messages of gRPC are bounded by its own decoder, and its answers have their own shape.
-    routes.merge(stack.streaming().refuse_with(grpc::refused).apply(grpc::routes(Arc::clone(app))))
+    // gRPC has answers of its own shape. No method streams, so its bodies are read whole too, and share the places for large ones.
+    let grpc = grpc::routes(Arc::clone(app));
+    routes.merge(stack.body_limit(MAX_GRPC_BODY).refuse_with(grpc::refused).apply(grpc))
 }
 
 async fn unknown_path(request: Request) -> Response {

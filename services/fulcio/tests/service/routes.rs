@@ -128,6 +128,17 @@ async fn the_configuration_is_told_without_secrets() {
     assert_eq!(f.get("/healthz?service=x").await.json(), json!({ "status": "SERVING" }));
 }
 
+/// One message of 4 MiB at most, as grpc-go; a longer body is not read to its end.
+#[tokio::test]
+async fn grpc_bodies_are_bounded() {
+    let f = Fixture::new().await;
+    let body =
+        axum::body::Body::from_stream(futures_util::stream::iter((0..5).map(|_| Ok::<_, std::io::Error>(vec![0; 1 << 20]))));
+    let headers = [("content-type", "application/grpc"), ("te", "trailers")];
+    let answer = f.send(Method::POST, "/dev.sigstore.fulcio.v2.CA/CreateSigningCertificate", &headers, body).await;
+    assert_eq!((answer.status, &answer.headers["grpc-status"]), (StatusCode::OK, &"8".parse().unwrap()));
+}
+
 #[tokio::test]
 async fn grpc_health() {
     let f = Fixture::new().await;
