@@ -76,6 +76,7 @@ impl Explain for StartError {
 fn issuer_code(error: &IssuerError) -> &'static str {
     match error {
         IssuerError::Url { .. }
+        | IssuerError::Pattern { .. }
         | IssuerError::Twice { .. }
         | IssuerError::ClientId { .. }
         | IssuerError::Needs { .. }

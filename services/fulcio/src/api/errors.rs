@@ -171,6 +171,7 @@ fn principal_code(error: &PrincipalError) -> &'static str {
 fn provider_code(error: &FetchError) -> &'static str {
     match error {
         FetchError::Unreachable { .. } | FetchError::Timeout | FetchError::Status { .. } => "issuer_unreachable",
+        FetchError::Busy => "issuer_busy",
         FetchError::TooLarge { .. } | FetchError::Malformed { .. } => "issuer_malformed",
         FetchError::OtherIssuer { .. } => "issuer_mismatch",
         FetchError::JwksElsewhere { .. } => "issuer_jwks_uri",

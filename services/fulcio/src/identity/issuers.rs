@@ -13,7 +13,7 @@ use url::Url;
 use super::builtin::{self, BuiltinError};
 use super::ci_provider::{CiProvider, CiProviderError};
 use super::principal::IssuerType;
-use super::provider::{JwksScope, Provider};
+use super::provider::{Allowance, Provider};
 use super::token::{TokenError, Unverified, UnverifiedToken, VerifiedClaims};
 use super::uri::AbsoluteUri;
 use super::{IdentityError, VerifiedIdentity};
@@ -56,6 +56,14 @@ pub enum IssuerError {
     /// Not a URL that could be an issuer.
     #[error("issuer_url {url} is not an http or https URL without user name, query and fragment")]
     Url {
+        /// As configured.
+        url: String,
+    },
+    /// A pattern that strangers can fit.
+    #[error(
+        "issuer_url {url} has a * in the last two labels of its host, so that anyone could have such an issuer; expected * further left, or in the path"
+    )]
+    Pattern {
         /// As configured.
         url: String,
     },
@@ -152,6 +160,7 @@ struct Pattern {
     rules: Rules,
     client: Client,
     providers: Cache<String, Arc<Provider>>,
+    allowance: Arc<Allowance>,
 }
 
 impl Issuers {
@@ -181,9 +190,9 @@ impl Issuers {
         self.summaries.push(summary(config, &rules.kind, wildcard));
         if wildcard {
             let (regex, providers) = (pattern(&url)?, Cache::new(REMEMBERED));
-            self.patterns.push(Pattern { regex, rules, client, providers });
+            self.patterns.push(Pattern { regex, rules, client, providers, allowance: Arc::default() });
         } else {
-            let provider = Provider::new(url.clone(), JwksScope::Anywhere, client, Arc::clone(&self.clock));
+            let provider = Provider::named(url.clone(), client, Arc::clone(&self.clock));
             self.named.insert(url, (rules, provider));
         }
         Ok(())
@@ -225,7 +234,10 @@ impl Issuers {
         let Some(pattern) = self.patterns.iter().find(|pattern| pattern.regex.is_match(url)) else {
             return Err(TokenError::UnknownIssuer { found: url.to_owned(), configured: self.configured() });
         };
-        let new = || Provider::new(url.to_owned(), JwksScope::SameOrigin, pattern.client.clone(), Arc::clone(&self.clock));
+        let new = || {
+            let (client, allowance) = (pattern.client.clone(), Arc::clone(&pattern.allowance));
+            Provider::of_pattern(url.to_owned(), client, Arc::clone(&self.clock), allowance)
+        };
         Ok((&pattern.rules, pattern.providers.get_with_by_ref(url, new)))
     }
 
@@ -289,6 +301,7 @@ fn rules(config: &IssuerConfig, ci: &BTreeMap<String, CiProviderConfig>) -> Resu
         return Err(IssuerError::ClientId { url: config.issuer_url.clone() });
     }
     refuse_foreign_fields(config)?;
+    check_pattern(&config.issuer_url)?;
     let kind = match config.kind {
         IssuerKind::Email => IssuerType::Email { skip_verification: config.skip_email_verification },
         IssuerKind::Kubernetes => IssuerType::Kubernetes,
@@ -305,6 +318,16 @@ fn issuer_url(config: &IssuerConfig) -> Result<Url, IssuerError> {
     if plain && url.has_host() && ["http", "https"].contains(&url.scheme()) { Ok(url) } else { Err(refused()) }
 }
 
+/// What stands for `*` is chosen by whoever sends a token, who may own the domain that it makes.
+fn check_pattern(url: &str) -> Result<(), IssuerError> {
+    let authority = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    if host.rsplit('.').take(2).any(|label| label.contains('*')) {
+        return Err(IssuerError::Pattern { url: url.to_owned() });
+    }
+    Ok(())
+}
+
 /// A field that its type does not read is a misunderstanding: better found now than by a certificate that lacks its effect.
 fn refuse_foreign_fields(config: &IssuerConfig) -> Result<(), IssuerError> {
     let (kind, field) = match config.kind {
@@ -318,6 +341,10 @@ fn refuse_foreign_fields(config: &IssuerConfig) -> Result<(), IssuerError> {
         IssuerKind::Uri if config.ci_provider.is_some() => ("uri", "ci_provider"),
         IssuerKind::Uri if config.skip_email_verification => ("uri", "skip_email_verification"),
         IssuerKind::Uri if config.issuer_url.contains('*') => ("uri", "* in issuer_url"),
+        // Any tenant of such an issuer could claim any address.
+        IssuerKind::Email if config.skip_email_verification && config.issuer_url.contains('*') => {
+            ("email", "skip_email_verification beside a * in issuer_url")
+        }
         IssuerKind::CiProvider | IssuerKind::Email | IssuerKind::Kubernetes | IssuerKind::Uri => return Ok(()),
     };
     Err(IssuerError::Foreign { url: config.issuer_url.clone(), kind, field })
@@ -414,6 +441,13 @@ mod tests {
                 json!({ "issuer_url": url, "type": "kubernetes", "skip_email_verification": true }),
                 "knows no skip_email_verification",
             ),
+            (
+                json!({ "issuer_url": "https://login.corp.example/*", "type": "email", "skip_email_verification": true }),
+                "knows no skip_email_verification beside",
+            ),
+            (json!({ "issuer_url": "https://*.example", "type": "email" }), "last two labels"),
+            (json!({ "issuer_url": "https://sso.*:8443/x", "type": "kubernetes" }), "last two labels"),
+            (json!({ "issuer_url": "https://*/x", "type": "kubernetes" }), "last two labels"),
             (json!({ "issuer_url": url, "type": "ci-provider" }), "needs ci_provider"),
             (json!({ "issuer_url": url, "type": "ci-provider", "ci_provider": "jenkins" }), "refers to ci_provider jenkins"),
             (json!({ "issuer_url": url, "type": "ci-provider", "ci_provider": {} }), "subject_alternative_name is missing"),
@@ -433,6 +467,7 @@ mod tests {
             json!({ "issuer_url": "http://127.0.0.1:8888/claims", "type": "uri", "subject_domain": "http://127.0.0.1:8888" }),
             json!({ "issuer_url": "http://dex:5556", "type": "uri", "subject_domain": "http://dex" }),
             json!({ "issuer_url": "https://oidc.eks.*.amazonaws.com/id/*", "type": "kubernetes" }),
+            json!({ "issuer_url": "https://*.clusters.corp.example:6443/*", "type": "kubernetes" }),
             json!({ "issuer_url": url, "type": "ci-provider", "ci_provider": "github" }),
         ] {
             check(issuer.clone()).unwrap_or_else(|error| panic!("{issuer}: {error}"));

@@ -2,7 +2,8 @@
 //!
 //! Every call is bounded: [`TIMEOUT`] for discovery and key set together, [`MAX_DOCUMENT`] bytes each, redirects within one
 //! origin, no proxy. Keys that were fetched once are kept whatever happens later: an issuer that is down takes nobody's tokens
-//! away, and a forged token cannot make us ask more often than every [`FLOOR`].
+//! away, and a forged token cannot make us ask more often than every [`FLOOR`]. Nor can it keep us from asking: a fetch, once
+//! begun, does not end with the request that caused it. Issuers that merely fit a pattern share one [`Allowance`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use clock::Clock;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Client;
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use url::Url;
 
 use super::jwk::KeySet;
@@ -27,6 +28,12 @@ const FLOOR: SignedDuration = SignedDuration::from_secs(30);
 const FLOOR_WITHOUT_KEYS: SignedDuration = SignedDuration::from_secs(2);
 /// Keys older than this are fetched again in the background, so that a key the issuer withdrew is forgotten.
 const STALE: SignedDuration = SignedDuration::from_mins(10);
+/// Keys older than this are fetched again before a token is believed, if the issuer answers: nobody asked for so long that no
+/// fetch in the background could forget a withdrawn key.
+const OLD: SignedDuration = SignedDuration::from_hours(1);
+/// How many first fetches the issuers of one pattern may cause within [`PER`].
+const FIRST_FETCHES: u32 = 8;
+const PER: SignedDuration = SignedDuration::from_secs(1);
 
 /// The issuer, or the way to it, is at fault: nothing the caller could mend.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -53,6 +60,9 @@ pub enum FetchError {
     /// Too slow.
     #[error("no answer within {} s", TIMEOUT.as_secs())]
     Timeout,
+    /// Not asked.
+    #[error("too many issuers of this pattern were asked just now; try again in a second")]
+    Busy,
     /// Not 200.
     #[error("{url} answered {status}, expected 200")]
     Status {
@@ -107,6 +117,29 @@ pub(crate) enum JwksScope {
     SameOrigin,
 }
 
+/// What the issuers of one pattern may ask for together. Whoever sends tokens invents as many of them as he likes; all lie on the
+/// same few hosts, which would soon answer nobody from here.
+#[derive(Debug, Default)]
+pub(crate) struct Allowance(std::sync::Mutex<Option<Spent>>);
+
+#[derive(Debug)]
+struct Spent {
+    since: Timestamp,
+    fetches: u32,
+}
+
+impl Allowance {
+    fn take(&self, now: Timestamp) -> bool {
+        let mut spent = self.0.lock().expect("nothing panics while it is held");
+        match spent.as_mut().filter(|spent| age(spent.since, now) < PER) {
+            Some(spent) if spent.fetches >= FIRST_FETCHES => return false,
+            Some(spent) => spent.fetches += 1,
+            None => *spent = Some(Spent { since: now, fetches: 1 }),
+        }
+        true
+    }
+}
+
 /// One issuer's keys.
 #[derive(Debug)]
 pub(crate) struct Provider {
@@ -116,7 +149,9 @@ pub(crate) struct Provider {
     clock: Arc<dyn Clock>,
     keys: ArcSwapOption<Fetched>,
     /// Held while fetching, so that requests that need the same keys wait for one fetch. Guards the last attempt.
-    attempt: Mutex<Option<Attempt>>,
+    attempt: Arc<Mutex<Option<Attempt>>>,
+    /// For an issuer that fits a pattern.
+    allowance: Option<Arc<Allowance>>,
 }
 
 /// A key set and when it came.
@@ -133,14 +168,34 @@ struct Attempt {
 }
 
 impl Provider {
-    pub(crate) fn new(issuer: String, scope: JwksScope, client: Client, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { issuer, scope, client, clock, keys: ArcSwapOption::empty(), attempt: Mutex::new(None) })
+    /// An issuer that the operator named.
+    pub(crate) fn named(issuer: String, client: Client, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Self::new(issuer, JwksScope::Anywhere, client, clock, None)
     }
 
-    /// The keys at hand, fetched if there are none yet.
+    /// An issuer that fits a pattern.
+    pub(crate) fn of_pattern(issuer: String, client: Client, clock: Arc<dyn Clock>, allowance: Arc<Allowance>) -> Arc<Self> {
+        Self::new(issuer, JwksScope::SameOrigin, client, clock, Some(allowance))
+    }
+
+    fn new(
+        issuer: String,
+        scope: JwksScope,
+        client: Client,
+        clock: Arc<dyn Clock>,
+        allowance: Option<Arc<Allowance>>,
+    ) -> Arc<Self> {
+        Arc::new(Self { issuer, scope, client, clock, keys: ArcSwapOption::empty(), attempt: Arc::default(), allowance })
+    }
+
+    /// The keys at hand, fetched if there are none yet or they are old.
     pub(crate) async fn keys(self: &Arc<Self>) -> Result<Arc<Fetched>, ProviderError> {
         let Some(fetched) = self.keys.load_full() else { return self.fetch_unless_just_done(None).await };
-        if age(fetched.at, self.clock.now()) > STALE && self.attempt.try_lock().is_ok_and(|last| !self.too_soon(last.as_ref())) {
+        let age = age(fetched.at, self.clock.now());
+        if age > OLD {
+            return self.fetch_unless_just_done(Some(&fetched)).await;
+        }
+        if age > STALE && self.attempt.try_lock().is_ok_and(|last| !self.too_soon(last.as_ref())) {
             let this = Arc::clone(self);
             let seen = Arc::clone(&fetched);
             tokio::spawn(async move { this.fetch_unless_just_done(Some(&seen)).await });
@@ -154,8 +209,8 @@ impl Provider {
         (!Arc::ptr_eq(&fetched, seen)).then_some(fetched)
     }
 
-    async fn fetch_unless_just_done(&self, seen: Option<&Arc<Fetched>>) -> Result<Arc<Fetched>, ProviderError> {
-        let mut last = self.attempt.lock().await;
+    async fn fetch_unless_just_done(self: &Arc<Self>, seen: Option<&Arc<Fetched>>) -> Result<Arc<Fetched>, ProviderError> {
+        let last = Arc::clone(&self.attempt).lock_owned().await;
         let at_hand = self.keys.load_full();
         if let Some(fetched) = &at_hand
             && seen.is_none_or(|seen| !Arc::ptr_eq(seen, fetched))
@@ -170,11 +225,22 @@ impl Provider {
                 (None, None) => unreachable!("an attempt that did not fail left keys"),
             };
         }
-        // Written before the fetch: a caller who hangs up in the middle must not make room for the next fetch.
-        let given_up = ProviderError { issuer: self.issuer.clone(), reason: FetchError::Timeout };
-        *last = Some(Attempt { at: self.clock.now(), failed: Some(given_up) });
+        if at_hand.is_none() && self.allowance.as_ref().is_some_and(|allowance| !allowance.take(self.clock.now())) {
+            return Err(self.failed(FetchError::Busy));
+        }
+        // A task of its own: in the caller's it would end when the caller hangs up, and count as the attempt that it was. Whoever
+        // sent forged tokens and hung up at once could keep an issuer's new keys from everybody.
+        let task = tokio::spawn(Arc::clone(self).fetch_and_keep(last, at_hand.clone()));
+        task.await.unwrap_or_else(|_| at_hand.ok_or_else(|| self.failed(FetchError::Timeout)))
+    }
+
+    async fn fetch_and_keep(
+        self: Arc<Self>,
+        mut last: OwnedMutexGuard<Option<Attempt>>,
+        at_hand: Option<Arc<Fetched>>,
+    ) -> Result<Arc<Fetched>, ProviderError> {
         let outcome = tokio::time::timeout(TIMEOUT, self.fetch()).await.unwrap_or(Err(FetchError::Timeout));
-        let outcome = outcome.map_err(|reason| ProviderError { issuer: self.issuer.clone(), reason });
+        let outcome = outcome.map_err(|reason| self.failed(reason));
         let at = self.clock.now();
         *last = Some(Attempt { at, failed: outcome.as_ref().err().cloned() });
         match outcome {
@@ -189,6 +255,10 @@ impl Provider {
                 at_hand.ok_or(error)
             }
         }
+    }
+
+    fn failed(&self, reason: FetchError) -> ProviderError {
+        ProviderError { issuer: self.issuer.clone(), reason }
     }
 
     fn too_soon(&self, last: Option<&Attempt>) -> bool {

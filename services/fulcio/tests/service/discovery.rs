@@ -113,6 +113,66 @@ async fn new_keys_are_found_and_old_ones_kept() {
     f.sign_as(&token(&two, &issuer), EMAIL).await.leaf();
 }
 
+/// Whoever sends a forged token and hangs up at once does not use up the fetch that it caused.
+#[tokio::test]
+async fn a_caller_who_hangs_up_keeps_new_keys_from_nobody() {
+    let (one, two) = (TokenKey::es256("one"), TokenKey::es256("two"));
+    let issuer = TestIssuer::start("", &[&one]).await;
+    let f = fixture_with(&issuer).await;
+    f.sign_as(&token(&one, &issuer), EMAIL).await.leaf();
+    issuer.publish(&[&two]);
+    issuer.set(Discovery::Slow(Duration::from_millis(100)));
+    f.clock.advance(SignedDuration::from_secs(31));
+    let forged = format!("Bearer {}", token(&TokenKey::es256("forged"), &issuer));
+    let headers = [("authorization", forged.as_str()), ("grpc-timeout", "1m")];
+    f.send(http::Method::POST, "/api/v2/signingCert", &headers, "{}").await.refusal(504, 4);
+    f.sign_as(&token(&two, &issuer), EMAIL).await.leaf();
+}
+
+/// A key that was withdrawn while nobody asked is not believed once more.
+#[tokio::test]
+async fn keys_that_grew_old_are_asked_for_first() {
+    let (one, two) = (TokenKey::es256("one"), TokenKey::es256("two"));
+    let issuer = TestIssuer::start("", &[&one]).await;
+    let f = fixture_with(&issuer).await;
+    let claims = |minutes: i64| {
+        let exp = clock::Clock::now(&*f.clock).as_second() + minutes * 60;
+        issuer.claims(json!({ "email": EMAIL, "email_verified": true, "exp": exp }))
+    };
+    f.sign_as(&one.mint(&claims(10)), EMAIL).await.leaf();
+    issuer.publish(&[&two]);
+    f.clock.advance(SignedDuration::from_mins(61));
+    assert!(f.sign_as(&one.mint(&claims(10)), EMAIL).await.refusal(400, 3).contains("[token_key] "));
+    // Without an answer, old keys are better than none.
+    issuer.set(Discovery::Status(500));
+    f.clock.advance(SignedDuration::from_mins(61));
+    f.sign_as(&two.mint(&claims(10)), EMAIL).await.leaf();
+}
+
+/// Invented issuers cause a handful of calls, and take nothing from those that are known.
+#[tokio::test]
+async fn issuers_of_a_pattern_share_an_allowance() {
+    let key = TokenKey::es256("one");
+    let issuer = TestIssuer::start("/octo", &[&key]).await;
+    let pattern = issuer.url.replace("/octo", "/*");
+    let f = Fixture::with(move |config| {
+        config["issuers"] = json!([{ "issuer_url": pattern, "type": "ci-provider", "ci_provider": "github" }]);
+    })
+    .await;
+    let sub = "repo:org/repo:ref:refs/heads/main";
+    let genuine = key.mint(&issuer.claims(workflow_claims()));
+    f.sign_as(&genuine, sub).await.leaf();
+    f.clock.advance(SignedDuration::from_secs(2));
+    let mut busy = 0;
+    for number in 0..20 {
+        let mut claims = issuer.claims(workflow_claims());
+        claims["iss"] = issuer.url.replace("/octo", &format!("/invented{number}")).into();
+        busy += usize::from(f.sign_as(&key.mint(&claims), sub).await.refusal(503, 14).contains("[issuer_busy] "));
+    }
+    assert_eq!(busy, 12);
+    f.sign_as(&genuine, sub).await.leaf();
+}
+
 /// Tokens without a key id try every key; so do two keys of one id.
 #[tokio::test]
 async fn tokens_without_a_key_id() {
