@@ -4,7 +4,7 @@ use std::path::Path;
 
 use chassis::config::FilePath;
 use keys::{FileKey, Signer as _};
-use pki::Certificate;
+use pki::{Certificate, PublicKey};
 
 use crate::anchors::{Anchors, sha256_hex};
 use crate::config::Config;
@@ -19,7 +19,9 @@ pub(crate) fn with_anchors(config: &Config, layout: &Layout, service: ServiceNam
         ServiceName::Fulcio => config.fulcio.as_ref().map_or(Ok(()), |section| {
             same_url(service, &section.public_url, anchors)?;
             same_key("the certificate authority's key", &section.key, &anchors.fulcio.intermediate_key)?;
-            same_chain(&section.certificate_chain, &anchors.fulcio.intermediate_certificate, &anchors.fulcio.root_certificate)
+            same_chain(&section.certificate_chain, &anchors.fulcio.intermediate_certificate, &anchors.fulcio.root_certificate)?;
+            // The promises of another log would verify here, and nowhere else.
+            same_public_key("the certificate log's public key", &section.ct_log.public_key, &anchors.ctlog.key)
         }),
         ServiceName::Ctlog => config.ctlog.as_ref().map_or(Ok(()), |section| {
             same_url(service, &section.public_url, anchors)?;
@@ -63,6 +65,15 @@ fn same_key(what: &str, path: &FilePath, expected: &str) -> Outcome {
     if found == expected { Ok(()) } else { Err(mismatch(what, path, &found, expected)) }
 }
 
+fn same_public_key(what: &str, path: &FilePath, expected: &str) -> Outcome {
+    let unusable = |error: &(dyn std::error::Error + 'static)| {
+        Failure::because("key_unusable", format!("{what} cannot be used"), error).advise("Restore it from the backup.")
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(&error))?;
+    let found = hex::encode(PublicKey::from_pem(&text).map_err(|error| unusable(&error))?.fingerprint());
+    if found == expected { Ok(()) } else { Err(mismatch(what, path, &found, expected)) }
+}
+
 fn same_chain(path: &FilePath, first: &str, last: &str) -> Outcome {
     let unusable = |error: &(dyn std::error::Error + 'static)| {
         Failure::because("certificate_unusable", format!("the certificate chain in {} cannot be used", path.display()), error)
@@ -93,4 +104,26 @@ fn mismatch(what: &str, path: &Path, found: &str, expected: &str) -> Failure {
         .detail(format!("{}  {}", path.display(), short(found)))
         .detail(format!("anchors.json  {}", short(expected)))
         .advise(format!("Restore the one with fingerprint {}.", short(expected)))
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::report::Explain as _;
+    use pki::KeyKind;
+
+    use super::*;
+
+    #[test]
+    fn a_public_key_is_the_one_that_was_created() {
+        let folder = tempfile::tempdir().unwrap();
+        let path: FilePath = serde_json::from_value(serde_json::json!(folder.path().join("ctfe.pub"))).unwrap();
+        let key = FileKey::generate(KeyKind::P256).unwrap();
+        let expected = hex::encode(key.public_key().fingerprint());
+        let code = || same_public_key("the log's key", &path, &expected).err().map(|failure| failure.code());
+        assert_eq!(code(), Some("key_unusable"));
+        std::fs::write(&path, key.public_key().to_pem()).unwrap();
+        assert_eq!(code(), None);
+        std::fs::write(&path, FileKey::generate(KeyKind::P256).unwrap().public_key().to_pem()).unwrap();
+        assert_eq!(code(), Some("anchor_mismatch"));
+    }
 }
