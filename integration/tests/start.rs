@@ -199,6 +199,16 @@ async fn init_never_overwrites() {
     let again = init();
     assert_eq!(again.code, Some(1), "{again}");
     assert_eq!(fingerprint(&dir), before);
+    // Moved aside under the name that `init` works under, it is still somebody's installation.
+    let aside = folder.path().join("D.new");
+    std::fs::rename(&dir, &aside).unwrap();
+    let in_the_way = init();
+    assert!(in_the_way.code == Some(1) && in_the_way.stderr.contains("[installation_exists]"), "{in_the_way}");
+    assert_eq!(fingerprint(&aside), before);
+    // What an interrupted run left there is cleared away.
+    std::fs::write(aside.join(".unfinished"), "").unwrap();
+    init().exits(0);
+    assert!(!aside.exists() && !dir.join(".unfinished").exists());
 }
 
 #[test]

@@ -100,7 +100,8 @@ pub(crate) async fn create(dir: &Path, plan: &Plan) -> Outcome<Anchors> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let created = whole_second(clock.now());
 
-    // 1. A folder of our own beside the final one. A crash from here to step 5 leaves only `D.new`, which the next run clears away.
+    // 1. A folder of our own beside the final one. A crash from here to step 5 leaves only a marked `D.new`, which the next run clears
+    //    away.
     let work = Work::begin(dir)?;
     let layout = Layout::new(work.path());
 
@@ -276,6 +277,9 @@ fn write(path: &Path, bytes: &[u8]) -> Outcome {
         .map_err(|error: std::io::Error| Failure::because("init_failed", format!("{} cannot be written", path.display()), &error))
 }
 
+/// Marks a `D.new` as ours to clear away. A folder of that name without it may be somebody's installation, moved aside.
+const UNFINISHED: &str = ".unfinished";
+
 /// `D.new`, held by a lock so that two runs cannot share it. Dropped before it is finished, it disappears.
 #[derive(Debug)]
 struct Work {
@@ -296,11 +300,18 @@ impl Work {
         let parent = parent_of(dir);
         std::fs::create_dir_all(parent).map_err(failed)?;
         let lock_path = parent.join(format!(".{name}.lock"));
-        let lock = std::fs::File::create(&lock_path).map_err(failed)?;
+        // Never truncated: whoever may write beside `D` may have put a link to another file here.
+        let lock = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(&lock_path).map_err(failed)?;
         if lock.try_lock().is_err() {
             return Err(Failure::new("init_running", format!("another process is creating {}", dir.display())));
         }
-        let work = Self { path: parent.join(format!("{name}.new")), lock: (lock_path, lock), finished: false };
+        let path = parent.join(format!("{name}.new"));
+        if occupied(&path) && !path.join(UNFINISHED).exists() {
+            return Err(Failure::new("installation_exists", format!("{} is in the way; nothing was changed", path.display()))
+                .detail("it is not what an interrupted run left there")
+                .advise("If it is an installation, give it a name of its own; else move it away. Then run this again."));
+        }
+        let work = Self { path, lock: (lock_path, lock), finished: false };
         work.lay_out().map_err(failed)?;
         Ok(work)
     }
@@ -309,7 +320,9 @@ impl Work {
         if self.path.exists() {
             std::fs::remove_dir_all(&self.path)?;
         }
-        for folder in ["", names::KEYS, names::OFFLINE, "db", "trust"] {
+        std::fs::create_dir(&self.path)?;
+        std::fs::File::create_new(self.path.join(UNFINISHED))?;
+        for folder in [names::KEYS, names::OFFLINE, "db", "trust"] {
             std::fs::create_dir(self.path.join(folder))?;
         }
         owner_only(&self.path.join(names::KEYS))?;
@@ -322,7 +335,9 @@ impl Work {
 
     /// Syncs every folder, then gives the installation its name.
     fn finish(mut self, dir: &Path) -> Outcome {
+        // A crash between these two leaves a whole installation under the name `D.new`, which the next run leaves alone.
         let finished = || {
+            std::fs::remove_file(self.path.join(UNFINISHED))?;
             sync_tree(&self.path)?;
             std::fs::rename(&self.path, dir)?;
             std::fs::File::open(parent_of(dir))?.sync_all()
