@@ -18,12 +18,14 @@ pub mod config;
 mod ctl;
 pub mod identity;
 pub mod issuance;
+mod metric;
 pub mod proto;
 mod start;
 mod template;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -31,7 +33,7 @@ use chassis::ReadyCheck;
 use clock::Clock;
 use jiff::SignedDuration;
 use keys::Signer;
-use pki::PublicKey;
+use pki::{Certificate, PublicKey};
 use tokio::task::JoinHandle;
 
 use self::authority::Authority;
@@ -76,11 +78,13 @@ pub async fn open(config: &Config, signer: Arc<dyn Signer>, clock: Arc<dyn Clock
     let issuers = Arc::new(Issuers::new(config, Arc::clone(&clock))?);
     let journal = Journal::open(config.database.as_path()).await?;
     let permitted = config.client_signing_algorithms.clone();
+    metric::announce();
     let warm_up = tokio::spawn({
         let issuers = Arc::clone(&issuers);
         async move { issuers.warm_up().await }
     });
     let app = Arc::new(App(Issuer { issuers, authority, ct_log, journal, permitted, clock, policy: issuance::Policy }));
+    tokio::spawn(watch_expiry(Arc::downgrade(&app)));
     Ok(Fulcio { app, warm_up })
 }
 
@@ -95,6 +99,20 @@ fn ct_log(config: &Config, authority: &Authority) -> Result<CtLog, StartError> {
     let authorities: Vec<_> = config.ct_log.ca_cert.iter().map(|path| path.as_path().to_owned()).collect();
     let client = chassis::http_client(&authorities).map_err(StartError::CtLogClient)?;
     Ok(CtLog::new(client, url, key, authority.chain()))
+}
+
+/// Until the service is gone.
+async fn watch_expiry(app: Weak<App>) {
+    const HOUR: Duration = Duration::from_secs(3600);
+    while let Some(app) = app.upgrade() {
+        let Issuer { authority, clock, .. } = &app.0;
+        let left = |certificate: &Certificate| certificate.not_after().duration_since(clock.now()).as_secs_f64();
+        if let [intermediate, .., root] = authority.chain() {
+            metric::expiry(left(intermediate), left(root));
+        }
+        drop(app);
+        tokio::time::sleep(HOUR).await;
+    }
 }
 
 impl Fulcio {

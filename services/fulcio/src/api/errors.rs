@@ -18,6 +18,7 @@ use super::json::JsonError;
 use crate::ctl::CtLogError;
 use crate::identity::{FetchError, IdentityError, PrincipalError, TokenError};
 use crate::issuance::{Fault, IssueError, KeyRefusal, RecordError};
+use crate::metric;
 use crate::template::RenderError;
 
 const TOKEN: &str = "There was an error processing the identity token";
@@ -34,6 +35,7 @@ const CA: &str = "error communicating with CA backend";
 #[derive(Debug)]
 pub(crate) struct Answer {
     status: Code,
+    code: &'static str,
     message: String,
     failure: Failure,
 }
@@ -47,6 +49,7 @@ impl Answer {
         let (status, sentence, code) = classify(error);
         Self {
             status,
+            code,
             message: format!("{sentence}: {}", reason::coded(code, &reason::chain(error))),
             failure: Failure::new(code, error),
         }
@@ -61,6 +64,7 @@ impl Answer {
         };
         Self {
             status: Code::InvalidArgument,
+            code,
             message: reason::coded(code, &error.to_string()),
             failure: Failure::new(code, error),
         }
@@ -70,7 +74,7 @@ impl Answer {
     pub(crate) fn deadline(limit: Duration) -> Self {
         let refusal = Refusal::TimedOut { after: limit };
         let message = reason::coded(refusal.code(), &refusal.to_string());
-        Self { status: Code::DeadlineExceeded, message, failure: Failure::new(refusal.code(), &refusal) }
+        Self { status: Code::DeadlineExceeded, code: refusal.code(), message, failure: Failure::new(refusal.code(), &refusal) }
     }
 
     /// As JSON of grpc-gateway.
@@ -79,9 +83,16 @@ impl Answer {
     }
 }
 
-impl From<Answer> for Status {
-    fn from(answer: Answer) -> Self {
-        Status::new(answer.status, answer.message)
+impl Answer {
+    /// As gRPC. The layers see an answer like any other there, so it is counted and logged here.
+    pub(crate) fn into_status(self) -> Status {
+        metric::refused(self.code);
+        if self.status == Code::InvalidArgument {
+            tracing::debug!(code = self.code, reason = self.message, "refused a call");
+        } else {
+            tracing::warn!(code = self.code, reason = self.message, "could not answer a call");
+        }
+        Status::new(self.status, self.message)
     }
 }
 

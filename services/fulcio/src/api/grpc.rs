@@ -10,6 +10,7 @@ use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 
 use super::deadline;
+use super::errors::Answer;
 use crate::App;
 use crate::identity::IssuerSummary;
 use crate::issuance::{Request as IssueRequest, RequestedKey};
@@ -76,7 +77,7 @@ impl Ca for Service {
             _ => RequestedKey::PublicKey { key: Vec::new(), proof: Vec::new() },
         };
         let headers = metadata.into_headers();
-        let issued = deadline::within(&headers, self.0.issue(IssueRequest { token, key })).await?;
+        let issued = deadline::within(&headers, self.0.issue(IssueRequest { token, key })).await.map_err(Answer::into_status)?;
         let certificates = issued.pems().into_iter().map(str::to_owned).collect();
         let embedded = SigningCertificateEmbeddedSct { chain: Some(CertificateChain { certificates }) };
         let certificate = signing_certificate::Certificate::SignedCertificateEmbeddedSct(embedded);

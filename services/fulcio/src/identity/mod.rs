@@ -1,10 +1,10 @@
-//! Who is asking: from a token to a [`VerifiedIdentity`].
+//! Who is asking: from a token to a `VerifiedIdentity`.
 //!
-//! 1. [`token`]: the compact form is bounded and taken apart; `iss` says whose keys to ask.
-//! 2. [`issuers`]: only configured issuers are known; nothing is fetched for any other.
-//! 3. [`provider`], [`jwk`]: that issuer's keys, discovered and kept.
-//! 4. [`token`] again: signature, audience, times.
-//! 5. [`principal`], [`ci_provider`]: the claims become a name, extensions, and what must be signed to prove possession.
+//! 1. `token`: the compact form is bounded and taken apart; `iss` says whose keys to ask.
+//! 2. `issuers`: only configured issuers are known; nothing is fetched for any other.
+//! 3. `provider`, `jwk`: that issuer's keys, discovered and kept.
+//! 4. `token` again: signature, audience, times.
+//! 5. `principal`, `ci_provider`: the claims become a name, extensions, and what must be signed to prove possession.
 
 mod builtin;
 mod ci_provider;

@@ -219,11 +219,7 @@ impl Provider {
         }
         if self.too_soon(last.as_ref()) {
             let failed = last.as_ref().and_then(|attempt| attempt.failed.clone());
-            return match (at_hand, failed) {
-                (Some(fetched), _) => Ok(fetched),
-                (None, Some(error)) => Err(error),
-                (None, None) => unreachable!("an attempt that did not fail left keys"),
-            };
+            return at_hand.ok_or_else(|| failed.unwrap_or_else(|| self.failed(FetchError::Timeout)));
         }
         if at_hand.is_none() && self.allowance.as_ref().is_some_and(|allowance| !allowance.take(self.clock.now())) {
             return Err(self.failed(FetchError::Busy));
@@ -251,6 +247,7 @@ impl Provider {
                 Ok(fetched)
             }
             Err(error) => {
+                crate::metric::issuer_failed(self.label());
                 tracing::warn!(issuer = self.issuer, reason = %error.reason, stale = at_hand.is_some(), "could not fetch the keys of an issuer");
                 at_hand.ok_or(error)
             }
@@ -259,6 +256,14 @@ impl Provider {
 
     fn failed(&self, reason: FetchError) -> ProviderError {
         ProviderError { issuer: self.issuer.clone(), reason }
+    }
+
+    /// The label of a series. Tokens could invent issuers that fit a pattern without end, and each would be a time series.
+    fn label(&self) -> String {
+        match self.scope {
+            JwksScope::Anywhere => self.issuer.clone(),
+            JwksScope::SameOrigin => "pattern".to_owned(),
+        }
     }
 
     fn too_soon(&self, last: Option<&Attempt>) -> bool {
@@ -331,7 +336,7 @@ fn malformed(url: &str, expected: &'static str, error: &serde_json::Error) -> Fe
     FetchError::Malformed { url: url.to_owned(), expected, reason: error.to_string() }
 }
 
-/// How long ago `then` was; a clock that stepped back counts as no time at all.
+/// How long ago `then` was. A clock that stepped far back must not keep us from asking until it has caught up.
 fn age(then: Timestamp, now: Timestamp) -> SignedDuration {
-    now.duration_since(then).max(SignedDuration::ZERO)
+    now.duration_since(then).abs()
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::certificate::Draft;
+use crate::metric;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("mig/sqlite");
 
@@ -232,7 +233,7 @@ async fn write(pool: SqlitePool, mut waiting: mpsc::Receiver<Waiting>, closing: 
         if let Err(error) = &outcome {
             tracing::error!(reason = chassis::reason::chain(&**error), rows = batch.len(), "could not record certificates");
         }
-        metrics::histogram!("fulcio_record_batch_rows").record(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+        metric::committed(batch.len());
         for one in batch.drain(..) {
             // Who is gone has no use for the answer; the row stays, like that of a crash.
             let _ = one.done.send(outcome.clone().map_err(RecordError::Commit));

@@ -10,7 +10,7 @@
 //! | what will be signed | `Draft`, then `Recorded` | `certificate`, `journal` |
 //! | precertificate | `Precertificate` | `certificate` |
 //! | the log's promise | `Promised` | `crate::ctl` |
-//! | certificate | [`Issued`] | `certificate` |
+//! | certificate | `Issued` | `certificate` |
 
 mod certificate;
 pub(crate) mod journal;
@@ -35,6 +35,7 @@ use crate::authority::{Authority, NotValidNow};
 use crate::config::ClientAlgorithm;
 use crate::ctl::{CtLog, CtLogError, Promised};
 use crate::identity::{IdentityError, Issuers, VerifiedIdentity};
+use crate::metric;
 
 /// Everything that takes part.
 #[derive(Debug)]
@@ -160,7 +161,7 @@ impl Issuer {
 
         // 9. The audit line. A crash before it leaves a certificate that nobody received; record and log both have it.
         audit(authorized.identity(), &certificate, &promised);
-        metrics::counter!("fulcio_new_certs").increment(1);
+        metric::new_certificate();
 
         // 10. The answer.
         Ok(Issued { leaf: certificate.to_pem().trim_end().to_owned(), chain: Arc::clone(self.authority.chain_pems()) })

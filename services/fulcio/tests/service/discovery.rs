@@ -234,6 +234,12 @@ async fn patterns() {
     })
     .await;
     let sub = "repo:org/repo:ref:refs/heads/main";
+    // Whoever merely fits a pattern does not choose what we connect to.
+    issuer.set(Discovery::JwksAt("https://keys.example/".into()));
+    let message = f.sign_as(&key.mint(&issuer.claims(workflow_claims())), sub).await.refusal(503, 14);
+    assert!(message.contains("[issuer_jwks_uri] "), "{message}");
+    issuer.set(Discovery::Good);
+    f.clock.advance(SignedDuration::from_secs(3));
     f.sign_as(&key.mint(&issuer.claims(workflow_claims())), sub).await.leaf();
     let asked = issuer.discovered.load(Relaxed);
     for other in ["/octo/x", "/", "", "/octo?x", ".evil.example/octo"] {

@@ -79,7 +79,8 @@ async fn an_email_certificate_over_v2() {
     assert_eq!(field(leaf, 8).unwrap(), utf8(&f.email.url));
     assert_eq!(field(leaf, 24).unwrap(), utf8("me"));
     assert_eq!(leaf.extensions().all().len(), 5 + 3 + 1);
-    assert_eq!(f.recorded().await, 1);
+    let logged: Vec<_> = f.log.submissions().iter().map(|precertificate| der::tbs(precertificate)).collect();
+    assert_eq!(f.recorded_tbs().await, logged, "recorded and logged are the same bytes");
 }
 
 /// 2, as far as it is about keys that are taken; 3: one line of base64 and no final newline.

@@ -6,6 +6,7 @@ mod discovery;
 mod issuing;
 mod keys_and_proofs;
 mod log_faults;
+mod own_faults;
 mod routes;
 mod start;
 mod support;

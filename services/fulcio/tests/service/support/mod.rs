@@ -170,10 +170,19 @@ impl Fixture {
     }
 
     /// How many certificates were recorded.
-    pub(crate) async fn recorded(&self) -> i64 {
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.config.database.as_path()).read_only(true);
-        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-        sqlx::query_scalar("SELECT count(*) FROM issuance").fetch_one(&pool).await.unwrap()
+    pub(crate) async fn recorded(&self) -> usize {
+        self.recorded_tbs().await.len()
+    }
+
+    /// What was recorded, oldest first.
+    pub(crate) async fn recorded_tbs(&self) -> Vec<Vec<u8>> {
+        sqlx::query_scalar("SELECT tbs FROM issuance ORDER BY id").fetch_all(&self.database().await).await.unwrap()
+    }
+
+    /// The record, from outside.
+    pub(crate) async fn database(&self) -> sqlx::SqlitePool {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.config.database.as_path());
+        sqlx::SqlitePool::connect_with(options).await.unwrap()
     }
 }
 
