@@ -162,7 +162,7 @@ pub(crate) struct InitArgs {
     /// The folder to create
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
-    /// Gives every service the public URL https://SERVICE.DOMAIN
+    /// Gives every service a public URL of its own: SERVICE.DOMAIN over https
     #[arg(long, value_name = "DOMAIN")]
     pub domain: Option<String>,
     /// The public URL of one service: fulcio, ctlog, rekor-v2, tsa or tuf
