@@ -206,7 +206,9 @@ impl Run {
         let environment = Environment { path: Vec::new(), all: self.all };
         let passed = programs::run(self.programs()?.iter().filter(|program| program.krate != "integration"), &environment)?;
         self.tests += passed;
-        cargo(&["test", "--release", "--locked", "--workspace", "--doc", "--quiet"], &[])?;
+        let mut examples = tools::cargo();
+        examples.current_dir(layout::repository()).args(["test", "--release", "--locked", "--workspace", "--doc"]);
+        process::quiet(&mut examples)?;
         Ok(format!("{passed} tests"))
     }
 

@@ -30,6 +30,19 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("not UTF-8, the output of: {}", shown(command)))
 }
 
+/// Runs a program to its end and shows what it wrote only if it failed.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn quiet(command: &mut Command) -> Result<()> {
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start: {}", shown(command)))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    eprintln!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    bail!("{} by: {}", ended(output.status), shown(command))
+}
+
 /// Waits for a child, but not longer than `limit`; then kills it with everything it has started. `None` says that it was killed.
 pub(crate) fn wait_at_most(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
     let begun = Instant::now();
