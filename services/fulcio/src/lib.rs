@@ -33,7 +33,7 @@ use chassis::ReadyCheck;
 use clock::Clock;
 use jiff::SignedDuration;
 use keys::Signer;
-use pki::{Certificate, PublicKey};
+use pki::{Certificate, KeyKind, PublicKey};
 use tokio::task::JoinHandle;
 
 use self::authority::Authority;
@@ -92,6 +92,9 @@ fn ct_log(config: &Config, authority: &Authority) -> Result<CtLog, StartError> {
     let path = config.ct_log.public_key.as_path();
     let text = std::fs::read_to_string(path).map_err(|source| StartError::CtLogKeyUnreadable { path: path.into(), source })?;
     let key = PublicKey::from_pem(&text).map_err(|source| StartError::CtLogKey { path: path.into(), source })?;
+    if key.kind() != KeyKind::P256 {
+        return Err(StartError::CtLogKeyKind { path: path.into(), kind: key.kind() });
+    }
     let url = &config.ct_log.url;
     if !url::Url::parse(url).is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.query().is_none()) {
         return Err(StartError::CtLogUrl { url: url.clone() });

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chassis::Explain;
-use pki::KeyError;
+use pki::{KeyError, KeyKind};
 
 use crate::authority::AuthorityError;
 use crate::identity::IssuerError;
@@ -39,6 +39,14 @@ pub enum StartError {
         #[source]
         source: KeyError,
     },
+    /// A key whose promises clients refuse.
+    #[error("the key of the certificate log {} is {kind}, expected ECDSA P-256, the only kind that every client accepts", path.display())]
+    CtLogKeyKind {
+        /// The file.
+        path: PathBuf,
+        /// Its kind.
+        kind: KeyKind,
+    },
     /// Not a submission prefix.
     #[error("ct_log.url {url} is not an http or https URL without query")]
     CtLogUrl {
@@ -56,7 +64,7 @@ impl Explain for StartError {
             Self::Authority(error) => error.code(),
             Self::Issuer(error) => issuer_code(error),
             Self::Journal(error) => journal_code(error),
-            Self::CtLogKeyUnreadable { .. } | Self::CtLogKey { .. } => "ct_key_unusable",
+            Self::CtLogKeyUnreadable { .. } | Self::CtLogKey { .. } | Self::CtLogKeyKind { .. } => "ct_key_unusable",
             Self::CtLogUrl { .. } => "ct_url_invalid",
             Self::CtLogClient(error) => error.code(),
         }

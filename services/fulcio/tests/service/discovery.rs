@@ -173,6 +173,29 @@ async fn issuers_of_a_pattern_share_an_allowance() {
     f.sign_as(&genuine, sub).await.leaf();
 }
 
+/// Keys are fetched again in the background, so that one that the issuer withdrew is forgotten; nobody waits for that.
+#[tokio::test]
+async fn withdrawn_keys_are_forgotten() {
+    let (one, two) = (TokenKey::es256("one"), TokenKey::es256("two"));
+    let issuer = TestIssuer::start("", &[&one]).await;
+    let f = fixture_with(&issuer).await;
+    let now = clock::Clock::now(&*f.clock).as_second();
+    let token = one.mint(&issuer.claims(json!({ "email": EMAIL, "email_verified": true, "exp": now + 7200 })));
+    f.sign_as(&token, EMAIL).await.leaf();
+    issuer.publish(&[&two]);
+    f.clock.advance(SignedDuration::from_mins(11));
+    f.sign_as(&token, EMAIL).await.leaf();
+    for _ in 0..100 {
+        let answer = f.sign_as(&token, EMAIL).await;
+        if answer.status == 400 {
+            assert!(answer.refusal(400, 3).contains("[token_key] "));
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the withdrawn key is still believed");
+}
+
 /// Tokens without a key id try every key; so do two keys of one id.
 #[tokio::test]
 async fn tokens_without_a_key_id() {

@@ -74,7 +74,12 @@ async fn configuration_that_cannot_work() {
     let ca = TestAuthority::new(&CaOptions::default());
     let chain = ca.certificates.concat();
     type Change = fn(&mut Value);
-    let changes: [(Change, &str, &str); 9] = [
+    let changes: [(Change, &str, &str); 10] = [
+        (
+            |c| std::fs::write(c["ct_log"]["public_key"].as_str().unwrap(), include_str!("vectors/p384.pub.pem")).unwrap(),
+            "ct_key_unusable",
+            "is ECDSA P-384, expected ECDSA P-256",
+        ),
         (|c| c["not_before_skew"] = json!("2m"), "not_before_skew", "expected at most 60 s"),
         (|c| c["certificate_chain"] = json!("/nowhere"), "ca_chain_unusable", "/nowhere cannot be read"),
         (|c| c["ct_log"]["public_key"] = json!("/nowhere"), "ct_key_unusable", "/nowhere cannot be read"),
