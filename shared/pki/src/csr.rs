@@ -114,7 +114,10 @@ impl<'a> Fields<'a> {
         let mut request = SliceReader::new(der)?;
         enter(&mut request)?;
         let info = request.tlv_bytes()?;
-        let (algorithm, signature) = (request.decode()?, request.decode()?);
+        let (algorithm, signature) = (request.decode()?, request.decode::<BitString>()?);
+        if signature.has_unused_bits() {
+            return Err(request.error(Tag::BitString.value_error()));
+        }
         request.finish()?;
 
         let mut fields = SliceReader::new(info)?;

@@ -67,6 +67,14 @@ fn what_is_not_a_request_says_what_it_is() {
     assert_eq!(weak.fault(), KeyFault::Insecure);
 }
 
+#[test]
+fn a_signature_is_whole_bytes() {
+    let (_, mut der) = pem_text::first_block(csr_file!("p256")).unwrap();
+    let unused_bits = der.windows(2).rposition(|pair| pair == [0x00, 0x30]).unwrap();
+    der[unused_bits] = 1;
+    assert_eq!(Csr::from_der(&der).unwrap_err(), CsrError::Der);
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
