@@ -38,6 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rekor", &["entry", "bundle", "pki", "note", "merkle", "keys", "tlog", "chassis", "clock"]),
     ("tsa", &["tsp", "pki", "keys", "chassis", "clock"]),
     ("tuf", &["bundle", "pki", "keys", "chassis", "clock"]),
+    ("gateway", &["chassis", "clock"]),
     // The one binary, used by none.
     (
         "chancery",
@@ -61,7 +62,7 @@ const UNNAMED: &[(&str, &str, &str)] = &[
 ];
 
 /// Crates that prove something to the outside and would prove less if they knew a service's inside.
-const SERVICES: &[&str] = &["fulcio", "ctlog", "rekor", "tsa", "tuf"];
+const SERVICES: &[&str] = &["fulcio", "ctlog", "rekor", "tsa", "tuf", "gateway"];
 
 /// The lab's proof acts as a client: no service crate may be named in it.
 const PROOF: &str = "services/chancery/src/lab/proof";

@@ -1,0 +1,13 @@
+//! The registry gateway: an OCI registry that holds repositories, proxies others, and promotes an image together with everything
+//! attached to it, under policy. What its compromise would cost is in the README.
+//!
+//! - [`create`] makes the database and the folder of blobs, once; [`open`] makes nothing and refuses what does not fit.
+//! - [`Gateway::router`] serves the OCI distribution specification.
+
+mod config;
+mod error;
+mod start;
+
+pub use config::{Config, IdentityConfig, Mode, PolicyConfig, PromoterConfig, Require, UpstreamConfig};
+pub use error::StartError;
+pub use start::{Gateway, create, open};
