@@ -31,7 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("chassis", &["clock"]),
     ("verify", &["bundle", "entry", "pki", "ct", "tsp", "note", "merkle", "clock"]),
     ("sign", &["bundle", "entry", "pki", "tsp", "keys", "clock"]),
-    ("testkit", &["clock"]),
+    ("testkit", &["merkle", "note", "pki", "tsp", "ct", "entry", "clock"]),
     // Services: libraries, one per trust domain. No row names another service.
     ("fulcio", &["pki", "ct", "keys", "chassis", "clock"]),
     ("ctlog", &["ct", "pki", "note", "merkle", "keys", "tlog", "chassis", "clock"]),

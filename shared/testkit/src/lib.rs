@@ -4,6 +4,7 @@
 //!
 //! - [`TestCa`] signs server certificates for loopback names.
 //! - [`TokenKey`] and [`FakeIssuer`] mint and vouch for identity tokens.
+//! - [`sigstore::World`] is a whole Sigstore that makes bundles, right and wrong ones.
 //! - [`Chancery`] is the binary under test; [`Client`] runs a released client against it, in an environment of its own, and fails
 //!   the test when the client tries to reach any other machine.
 
@@ -13,14 +14,15 @@ mod environment;
 mod issuer;
 mod outside;
 mod pki;
+pub mod sigstore;
 mod token;
 mod wait;
 
+pub use self::pki::{ServerCertificate, TestCa};
 pub use chancery::{Chancery, Ended, Launch};
 pub use client::{Client, Ran, on_path, pinned};
 pub use environment::Environment;
 pub use issuer::FakeIssuer;
 pub use outside::Outside;
-pub use pki::{ServerCertificate, TestCa};
 pub use token::TokenKey;
 pub use wait::{http, wait_until};

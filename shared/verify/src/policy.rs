@@ -6,6 +6,7 @@ use pki::PublicKey;
 use regex::Regex;
 
 use crate::refusal::{Refusal, shown};
+use crate::report::SignerReport;
 
 /// What a bundle must prove to be accepted.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub enum SignedBy {
     Identity(IdentityPolicy),
     /// Whoever holds this key.
     Key(PublicKey),
+    /// Whoever holds a certificate of a trusted authority.
+    Anyone,
 }
 
 /// An identity and who vouched for it. Both are always compared: an identity means nothing without its issuer.
@@ -59,6 +62,13 @@ impl Policy {
     #[must_use]
     pub fn key(key: PublicKey) -> Self {
         Self { signed_by: SignedBy::Key(key), predicate_type: None }
+    }
+
+    /// Signed by somebody whom a trusted authority certified. This proves who signed, never that they may: the caller compares
+    /// [`Verified::signer`](crate::Verified::signer), with [`IdentityPolicy::check`] for instance.
+    #[must_use]
+    pub fn anyone() -> Self {
+        Self { signed_by: SignedBy::Anyone, predicate_type: None }
     }
 
     /// And an in-toto statement with this predicate type. Without it, an SBOM counts as a signature.
@@ -114,8 +124,19 @@ pub struct PolicyError {
 }
 
 impl IdentityPolicy {
+    /// Whether it is met by this signer. A bare key meets none.
+    ///
+    /// # Errors
+    /// [`Refusal::Identity`], [`Refusal::Issuer`] or [`Refusal::CertificateExpected`], with what was found and expected.
+    pub fn check(&self, signer: &SignerReport) -> Result<(), Refusal> {
+        match signer {
+            SignerReport::Identity { identity, issuer, .. } => self.compare(identity, issuer.as_deref()),
+            SignerReport::Key { .. } => Err(Refusal::CertificateExpected),
+        }
+    }
+
     /// Compares both; the identity first, since that is what a person mistypes.
-    pub(crate) fn check(&self, identity: &str, issuer: Option<&str>) -> Result<(), Refusal> {
+    pub(crate) fn compare(&self, identity: &str, issuer: Option<&str>) -> Result<(), Refusal> {
         if !self.identity.matches(identity) {
             return Err(Refusal::Identity { found: shown(identity), expected: self.identity.to_string() });
         }
@@ -153,9 +174,11 @@ mod tests {
     #[test]
     fn both_are_compared() {
         let policy = IdentityPolicy { identity: Matcher::Exact("a@b".into()), issuer: Matcher::Exact("i".into()) };
-        assert!(policy.check("a@b", Some("i")).is_ok());
-        assert_eq!(policy.check("a@c", Some("i")).unwrap_err().code(), "identity_mismatch");
-        assert_eq!(policy.check("a@b", Some("j")).unwrap_err().code(), "issuer_mismatch");
-        assert_eq!(policy.check("a@b", None).unwrap_err().code(), "issuer_mismatch");
+        assert!(policy.compare("a@b", Some("i")).is_ok());
+        assert_eq!(policy.compare("a@c", Some("i")).unwrap_err().code(), "identity_mismatch");
+        assert_eq!(policy.compare("a@b", Some("j")).unwrap_err().code(), "issuer_mismatch");
+        assert_eq!(policy.compare("a@b", None).unwrap_err().code(), "issuer_mismatch");
+        let key = SignerReport::Key { key_sha256: "00".into() };
+        assert_eq!(policy.check(&key).unwrap_err().code(), "certificate_expected");
     }
 }

@@ -84,4 +84,7 @@ pub struct StatementReport {
     pub predicate_type: String,
     /// Its subjects' names, as the signer wrote them.
     pub subjects: Vec<String>,
+    /// The statement's JSON, as it was signed.
+    #[serde(skip)]
+    pub payload: Vec<u8>,
 }

@@ -44,7 +44,7 @@ impl Verifier {
         let key = match (&certificate, &policy.signed_by) {
             (Some(certificate), _) => certificate.public_key().clone(),
             (None, SignedBy::Key(key)) => key.clone(),
-            (None, SignedBy::Identity(_)) => return Err(Refusal::CertificateExpected.into()),
+            (None, SignedBy::Identity(_) | SignedBy::Anyone) => return Err(Refusal::CertificateExpected.into()),
         };
         let content = bundle.content.clone();
         let signed = Signed::read(&content, &key, certificate.as_ref())?;
@@ -80,7 +80,7 @@ impl Verifier {
         // 5. Identity: the one the policy names, vouched for by the issuer it names.
         let identity = certificate.as_ref().map(identity::of).transpose()?;
         if let (SignedBy::Identity(wanted), Some(found)) = (&policy.signed_by, &identity) {
-            wanted.check(&found.name, found.issuer.as_deref())?;
+            wanted.compare(&found.name, found.issuer.as_deref())?;
         }
 
         // 6. Signature: by that key, over this artifact or over a statement about it. No byte of the payload is looked at before.
@@ -141,7 +141,7 @@ fn signing_certificate(bundle: &Bundle, policy: &Policy) -> Result<Option<Certif
     match (bundle.signing_certificate(), &policy.signed_by) {
         (Some(_), SignedBy::Key(_)) => Err(Refusal::KeyExpected),
         (None, _) => Ok(None),
-        (Some(der), SignedBy::Identity(_)) => {
+        (Some(der), SignedBy::Identity(_) | SignedBy::Anyone) => {
             Certificate::from_der(der.as_bytes()).map(Some).map_err(|error| Refusal::CertificateMalformed(error.into()))
         }
     }
@@ -178,7 +178,8 @@ fn statement_of(signed: &Signed<'_>, artifact: &Digested<'_>, policy: &Policy) -
         },
         Content::Envelope { payload_type, payload, .. } => {
             let Statement { predicate_type, subject, .. } = statement::check(payload_type, payload, artifact, wanted)?;
-            Ok(Some(StatementReport { predicate_type, subjects: subject.into_iter().map(|subject| subject.name).collect() }))
+            let subjects = subject.into_iter().map(|subject| subject.name).collect();
+            Ok(Some(StatementReport { predicate_type, subjects, payload: payload.to_vec() }))
         }
     }
 }

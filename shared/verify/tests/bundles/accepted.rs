@@ -6,11 +6,12 @@ use verify::{Artifact, ArtifactDigest, IdentityPolicy, Matcher, Policy, SignerRe
 
 use crate::world::{
     ARTIFACT, IDENTITY, ISSUER, Key, Leaf, Logged, Order, PREDICATE, Signer, V01, V02, V03, What, World, at, policy, statement,
+    verifier,
 };
 
 fn accept(world: &World, bundle: &Value, policy: &Policy) -> Verified {
     let verify = |artifact: Artifact<'_>| {
-        let verdict = world.verifier().verify(bundle.to_string().as_bytes(), artifact, policy);
+        let verdict = verifier(world).verify(bundle.to_string().as_bytes(), artifact, policy);
         verdict.unwrap_or_else(|error| panic!("{error} {:?}\n{bundle:#}", std::error::Error::source(&error)))
     };
     verify(Artifact::Reader(&mut &*ARTIFACT));
@@ -45,7 +46,7 @@ fn by_digest_alone() {
     let world = World::new();
     for order in [Order::default(), Order::attestation(), Order::v1()] {
         let bundle = world.sign(&order).to_string();
-        world.verifier().verify(bundle.as_bytes(), digest(HashAlgorithm::Sha256), &policy()).unwrap();
+        verifier(&world).verify(bundle.as_bytes(), digest(HashAlgorithm::Sha256), &policy()).unwrap();
     }
 }
 
@@ -102,7 +103,7 @@ fn managed_keys() {
             }
         }
         let bundle = sign(Order::default()).to_string();
-        world.verifier().verify(bundle.as_bytes(), digest(key.public.kind().hash()), &policy).unwrap();
+        verifier(&world).verify(bundle.as_bytes(), digest(key.public.kind().hash()), &policy).unwrap();
     }
     let key = Key::p256();
     let order = Order { signer: Signer::Key(&key), ..Order::v1() };
@@ -155,4 +156,22 @@ fn validities_include_their_ends() {
     accept(&world, &bundle, &policy());
     world.trusted_root["ctlogs"][0]["publicKey"]["validFor"] = json!({"start": at(-4).to_string(), "end": at(-4).to_string()});
     accept(&world, &bundle, &policy());
+}
+
+/// Who signed is proven without a name to compare; the comparison is the caller's.
+#[test]
+fn by_anyone_who_is_certified() {
+    let world = World::new();
+    let order = Order::attestation().by("https://ghe.example/other", ISSUER);
+    let bundle = world.sign(&order);
+    let verified = accept(&world, &bundle, &Policy::anyone());
+    let wanted = IdentityPolicy { identity: Matcher::Exact(IDENTITY.into()), issuer: Matcher::Exact(ISSUER.into()) };
+    assert_eq!(
+        wanted.check(&verified.signer).unwrap_err().to_string(),
+        format!("signed by https://ghe.example/other, expected {IDENTITY}")
+    );
+    let theirs = IdentityPolicy { identity: Matcher::pattern("https://ghe.example/.*").unwrap(), ..wanted };
+    theirs.check(&verified.signer).unwrap();
+    let payload = verified.statement.unwrap().payload;
+    assert_eq!(serde_json::from_slice::<Value>(&payload).unwrap(), statement());
 }

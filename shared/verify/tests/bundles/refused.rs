@@ -9,10 +9,11 @@ use verify::{Artifact, ArtifactDigest, IdentityPolicy, Matcher, Policy, VerifyEr
 
 use crate::world::{
     ARTIFACT, IDENTITY, ISSUER, Key, Leaf, Logged, Order, SctOf, Signer, V02, V03, What, World, at, base64, policy, statement,
+    verifier,
 };
 
 fn code_of(world: &World, bundle: &str, artifact: &[u8], policy: &Policy) -> String {
-    match world.verifier().verify(bundle.as_bytes(), Artifact::Bytes(artifact), policy) {
+    match verifier(world).verify(bundle.as_bytes(), Artifact::Bytes(artifact), policy) {
         Ok(verified) => format!("accepted: {verified:?}"),
         Err(VerifyError::Refused(refusal)) => {
             let text = refusal.to_string();
@@ -139,7 +140,7 @@ proptest! {
             LazyLock::new(|| [Order::default(), Order::v1()].map(|order| WORLD.sign(&order).to_string()));
         let bundle = &BUNDLES[usize::from(v1)];
         let verify = |bundle: &[u8]| {
-            let verified = WORLD.verifier().verify(bundle, Artifact::Bytes(ARTIFACT), &policy());
+            let verified = verifier(&WORLD).verify(bundle, Artifact::Bytes(ARTIFACT), &policy());
             verified.map(|verified| serde_json::to_string(&verified).unwrap())
         };
         let mut changed = bundle.clone().into_bytes();
@@ -192,6 +193,7 @@ fn the_wrong_identity_issuer_or_key() {
     let part = IdentityPolicy { identity: Matcher::pattern("platform/app").unwrap(), issuer: Matcher::Exact(ISSUER.into()) };
     refuse(&world, "a part of the identity", &certified, &Policy::identity(part), "identity_mismatch");
     refuse(&world, "a key instead of an identity", &keyed, &policy(), "certificate_expected");
+    refuse(&world, "a key instead of anyone's certificate", &keyed, &Policy::anyone(), "certificate_expected");
     refuse(&world, "an identity instead of a key", &certified, &Policy::key(key.public.clone()), "key_expected");
     refuse(&world, "another key", &keyed, &Policy::key(Key::p256().public), "log_entry_mismatch");
     let v1 = world.sign(&Order { signer: Signer::Key(&key), ..Order::v1() });
@@ -369,7 +371,7 @@ fn digests_of_another_algorithm() {
     let bundle = world.sign(&Order::default()).to_string();
     let algorithm = pki::HashAlgorithm::Sha512;
     let digest = ArtifactDigest::new(algorithm, algorithm.digest(ARTIFACT)).unwrap();
-    let error = world.verifier().verify(bundle.as_bytes(), Artifact::Digest(digest), &policy()).unwrap_err();
+    let error = verifier(&world).verify(bundle.as_bytes(), Artifact::Digest(digest), &policy()).unwrap_err();
     assert_eq!(error.to_string(), "the bundle is about a sha256 digest, and a sha512 digest was given; give the artifact itself");
 }
 
