@@ -26,8 +26,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Seams.
     ("clock", &[]),
     ("keys", &["pki"]),
+    ("sqlite", &[]),
     // Engines and chassis.
-    ("tlog", &["merkle", "note", "pki", "keys", "clock"]),
+    ("tlog", &["merkle", "note", "pki", "keys", "clock", "sqlite"]),
     ("chassis", &["clock"]),
     ("verify", &["bundle", "entry", "pki", "ct", "tsp", "note", "merkle", "clock"]),
     ("sign", &["bundle", "entry", "pki", "tsp", "keys", "clock"]),

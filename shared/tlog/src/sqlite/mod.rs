@@ -3,12 +3,11 @@
 //! - [`Database`]: the file, opened with everything that durability rests on asserted, and locked against a second process.
 //! - [`SqliteStore`]: one log in it, by name.
 
-mod connect;
-mod error;
+mod database;
 mod rows;
 mod store;
 mod transaction;
 
-pub use connect::Database;
-pub use error::DatabaseError;
+pub use ::sqlite::DatabaseError;
+pub use database::Database;
 pub use store::SqliteStore;

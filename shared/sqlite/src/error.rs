@@ -18,10 +18,12 @@ pub enum DatabaseError {
         path: PathBuf,
     },
     /// Not a database, or not one of ours.
-    #[error("the file is not a Chancery log database")]
+    #[error("the file is not a {expected}")]
     Foreign {
         /// Which file.
         path: PathBuf,
+        /// [`Schema::name`](crate::Schema::name) of what it should have been.
+        expected: &'static str,
     },
     /// Made or changed by another version.
     #[error("the database has a schema that this version does not know")]
@@ -85,7 +87,7 @@ impl DatabaseError {
     #[must_use]
     pub fn details(&self) -> Vec<String> {
         let (path, more) = match self {
-            Self::Missing { path } | Self::Exists { path } | Self::Foreign { path } | Self::InUse { path } => (path, None),
+            Self::Missing { path } | Self::Exists { path } | Self::Foreign { path, .. } | Self::InUse { path } => (path, None),
             Self::Setting { path, setting } => (path, Some(format!("setting   {setting}"))),
             Self::Schema { path, source } => (path, Some(format!("schema    {source}"))),
             Self::File { path, source } => (path, Some(format!("system    {source}"))),

@@ -1,3 +1,12 @@
+//! A SQLite file that this process alone writes: made once, opened only when it is ours, synced at each commit.
+//!
+//! - [`Database`]: one writing connection and a few reading ones, every setting that durability rests on asserted, and a lock that
+//!   keeps a second process out.
+//! - [`Schema`]: whose file it is, and the migrations that bring it up to date.
+//! - [`DatabaseError`]: why a file was not opened or made, with a stable code and what to do about it.
+
+mod error;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,13 +16,18 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
-use super::{DatabaseError, SqliteStore};
+pub use error::DatabaseError;
 
-/// Append-only: a migration that was released is never edited.
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
-
-/// "CHNC" in the file's header: what tells our file from any other that SQLite would open.
-const APPLICATION_ID: i64 = 0x4348_4e43;
+/// What a file holds: the part of a [`Database`] that differs between its users.
+#[derive(Debug)]
+pub struct Schema {
+    /// What the file is called where a stranger is refused: "the file is not a …".
+    pub name: &'static str,
+    /// `application_id` in the file's header: what tells our file from any other that SQLite would open.
+    pub application_id: i32,
+    /// Append-only: a migration that was released is never edited.
+    pub migrations: Migrator,
+}
 
 /// How long a connection waits for another one's write before it fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,25 +55,25 @@ impl Database {
     ///
     /// # Errors
     /// [`DatabaseError::Exists`] when there is a file already, whatever is in it.
-    pub async fn create(path: impl AsRef<Path>) -> Result<Self, DatabaseError> {
+    pub async fn create(path: impl AsRef<Path>, schema: &'static Schema) -> Result<Self, DatabaseError> {
         let path = path.as_ref();
         let lock = lock(path)?;
         create_file(path)?;
         let failed = |source| DatabaseError::Failed { path: path.to_owned(), source };
         let mut connection = SqliteConnection::connect_with(&options(path)).await.map_err(failed)?;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}")))
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA application_id = {}", schema.application_id)))
             .execute(&mut connection)
             .await
             .map_err(failed)?;
         connection.close().await.map_err(failed)?;
-        Self::connect(path, lock).await
+        Self::connect(path, schema, lock).await
     }
 
     /// Opens a file that [`Database::create`] made, and brings its schema up to date.
     ///
     /// # Errors
     /// [`DatabaseError`]: a file that is missing, is no database of ours, has an unknown schema, or is in use, is refused.
-    pub async fn open(path: impl AsRef<Path>) -> Result<Self, DatabaseError> {
+    pub async fn open(path: impl AsRef<Path>, schema: &'static Schema) -> Result<Self, DatabaseError> {
         let path = path.as_ref();
         match path.try_exists() {
             Ok(true) => {}
@@ -67,13 +81,7 @@ impl Database {
             Err(source) => return Err(DatabaseError::File { path: path.to_owned(), source }),
         }
         let lock = lock(path)?;
-        Self::connect(path, lock).await
-    }
-
-    /// The log of this name, whether it was created or not.
-    #[must_use]
-    pub fn log(&self, name: &str) -> SqliteStore {
-        SqliteStore::new(self.clone(), name)
+        Self::connect(path, schema, lock).await
     }
 
     /// Ends all connections, once nothing uses them any more, and lets the next process in when the last handle is dropped.
@@ -82,24 +90,31 @@ impl Database {
         self.0.writer.close().await;
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    pub(super) fn writer(&self) -> &SqlitePool {
+    /// The one connection that writes. Begin with `BEGIN IMMEDIATE`: a transaction that begins by reading fails as soon as it writes
+    /// after another.
+    #[must_use]
+    pub fn writer(&self) -> &SqlitePool {
         &self.0.writer
     }
 
-    pub(super) fn readers(&self) -> &SqlitePool {
+    /// Connections that only read, and do so while another writes.
+    #[must_use]
+    pub fn readers(&self) -> &SqlitePool {
         &self.0.readers
     }
 
-    async fn connect(path: &Path, lock: File) -> Result<Self, DatabaseError> {
+    async fn connect(path: &Path, schema: &'static Schema, lock: File) -> Result<Self, DatabaseError> {
         // One connection by hand first: what is wrong with the file is wrong at once, where a pool would try again and again.
-        probe(path).await?;
+        probe(path, schema).await?;
         let failed = |source| DatabaseError::Failed { path: path.to_owned(), source };
         let writer = pool(1).connect_with(options(path).pragma("cache_size", WRITER_CACHE)).await.map_err(failed)?;
-        MIGRATIONS.run(&writer).await.map_err(|source| match source {
+        schema.migrations.run(&writer).await.map_err(|source| match source {
             MigrateError::Execute(source) => failed(source),
             source => DatabaseError::Schema { path: path.to_owned(), source },
         })?;
@@ -165,21 +180,21 @@ async fn wrong_setting(connection: &mut SqliteConnection) -> Result<Option<Strin
     Ok(None)
 }
 
-async fn probe(path: &Path) -> Result<(), DatabaseError> {
+async fn probe(path: &Path, schema: &Schema) -> Result<(), DatabaseError> {
     // SQLITE_NOTADB: SQLite opens any file, and says so only when it first reads it.
     const NOT_A_DATABASE: &str = "26";
     let path = || path.to_owned();
     let failed = |source: sqlx::Error| match source.as_database_error().and_then(|error| error.code()) {
-        Some(code) if code == NOT_A_DATABASE => DatabaseError::Foreign { path: path() },
+        Some(code) if code == NOT_A_DATABASE => DatabaseError::Foreign { path: path(), expected: schema.name },
         _ => DatabaseError::Failed { path: path(), source },
     };
     // First without any setting: a foreign file must not be changed, and turning WAL on changes it.
     let plain = SqliteConnectOptions::new().filename(path()).create_if_missing(false).read_only(true);
     let mut connection = SqliteConnection::connect_with(&plain).await.map_err(failed)?;
-    let id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await.map_err(failed)?;
+    let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await.map_err(failed)?;
     connection.close().await.map_err(failed)?;
-    if id != APPLICATION_ID {
-        return Err(DatabaseError::Foreign { path: path() });
+    if id != schema.application_id {
+        return Err(DatabaseError::Foreign { path: path(), expected: schema.name });
     }
     let mut connection = SqliteConnection::connect_with(&options(&path())).await.map_err(failed)?;
     let wrong = wrong_setting(&mut connection).await.map_err(failed)?;
@@ -220,10 +235,13 @@ fn lock(path: &Path) -> Result<File, DatabaseError> {
 mod tests {
     use super::*;
 
+    static SCHEMA: Schema = Schema { name: "Chancery test database", application_id: 7, migrations: Migrator::DEFAULT };
+    static OTHER: Schema = Schema { name: "Chancery log database", application_id: 8, migrations: Migrator::DEFAULT };
+
     #[tokio::test]
     async fn every_connection_keeps_what_durability_rests_on() {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::create(folder.path().join("a.db")).await.unwrap();
+        let database = Database::create(folder.path().join("a.db"), &SCHEMA).await.unwrap();
         for pool in [database.writer(), database.readers()] {
             let mut held = Vec::new();
             for _ in 0..pool.options().get_max_connections() {
@@ -238,7 +256,7 @@ mod tests {
     async fn a_connection_that_does_not_is_found_out() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        Database::create(&path).await.unwrap().close().await;
+        Database::create(&path, &SCHEMA).await.unwrap().close().await;
         for (options, setting) in [
             (options(&path).synchronous(SqliteSynchronous::Normal), "synchronous is 1, expected 2"),
             (options(&path).foreign_keys(false), "foreign_keys is 0, expected 1"),
@@ -254,8 +272,18 @@ mod tests {
     #[tokio::test]
     async fn readers_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::create(folder.path().join("a.db")).await.unwrap();
-        assert!(sqlx::query("DELETE FROM log").execute(database.readers()).await.is_err());
-        assert!(sqlx::query("DELETE FROM log").execute(database.writer()).await.is_ok());
+        let database = Database::create(folder.path().join("a.db"), &SCHEMA).await.unwrap();
+        assert!(sqlx::query("DELETE FROM _sqlx_migrations").execute(database.readers()).await.is_err());
+        assert!(sqlx::query("DELETE FROM _sqlx_migrations").execute(database.writer()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_file_of_another_user_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        Database::create(&path, &SCHEMA).await.unwrap().close().await;
+        let error = Database::open(&path, &OTHER).await.unwrap_err();
+        assert_eq!(error.to_string(), "the file is not a Chancery log database");
+        assert!(Database::open(&path, &SCHEMA).await.is_ok());
     }
 }
