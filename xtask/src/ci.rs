@@ -175,7 +175,7 @@ impl Run {
         match part {
             Part::Format => cargo(&["fmt", "--all", "--check"], &[]),
             Part::Deps => Ok(format!("{}; {}; {}", deps::check()?, codes::check()?, readme::check_tags()?)),
-            Part::Packages => tools::packages().map(|()| String::new()),
+            Part::Packages => tools::packages(self.all).map(|()| String::new()),
             Part::Build => self.build(),
             Part::Lint => cargo(&["clippy"], &[SELECTION, &["--", "-D", "warnings"]]),
             Part::Unit => self.unit(),

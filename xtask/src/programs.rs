@@ -101,6 +101,8 @@ impl TestProgram {
         command.stdin(Stdio::null()).stdout(written.try_clone()?).stderr(written);
         if environment.all {
             command.env("CHANCERY_TESTS", "all").env("PROPTEST_CASES", "4096");
+            // Tests with heavy clients are ignored otherwise.
+            command.arg("--include-ignored");
         }
         let mut child = command.spawn().with_context(|| format!("cannot start {}", self.executable.display()))?;
         let status = process::wait_at_most(&mut child, LIMIT)?;

@@ -1,6 +1,7 @@
-//! Clients and tools that are pinned: each is installed by its own package manager into
+//! Clients, tools and peer servers that are pinned: each is installed by its own package manager into
 //! `${XDG_CACHE_HOME:-$HOME/.cache}/chancery/tools/NAME-VERSION/`, so that a new version never meets an old one.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -15,13 +16,31 @@ use crate::process::{self, Took};
 /// Names and versions, one pair per line; the integration tests read the same file.
 const VERSIONS: &str = include_str!("../tools/versions");
 
+/// The quick ones first, so that what is wrong with the way of installing shows early.
 const TOOLS: &[Tool] = &[
+    Tool { name: "crane", tier: Tier::Ci, from: Source::Go { package: "github.com/google/go-containerregistry/cmd/crane" } },
+    Tool { name: "oras", tier: Tier::Ci, from: Source::Go { package: "oras.land/oras/cmd/oras" } },
+    Tool { name: "olareg", tier: Tier::Ci, from: Source::Go { package: "github.com/olareg/olareg/cmd/olareg" } },
+    Tool {
+        name: "distribution",
+        tier: Tier::Ci,
+        from: Source::Go { package: "github.com/distribution/distribution/v3/cmd/registry" },
+    },
     Tool { name: "cosign", tier: Tier::Ci, from: Source::Go { package: "github.com/sigstore/cosign/v3/cmd/cosign" } },
     Tool { name: "cargo-deny", tier: Tier::Ci, from: Source::Cargo },
+    Tool { name: "regctl", tier: Tier::All, from: Source::Go { package: "github.com/regclient/regclient/cmd/regctl" } },
+    Tool { name: "helm", tier: Tier::All, from: Source::Go { package: "helm.sh/helm/v4/cmd/helm" } },
 ];
 
-/// Programs of the distribution: what is run, and the Debian package that has it.
-const PACKAGES: &[(&str, &str)] = &[("cc", "gcc"), ("openssl", "openssl"), ("strace", "strace")];
+/// Programs of the distribution: what is run, the Debian package that has it, and which run uses it.
+const PACKAGES: &[(&str, &str, Tier)] = &[
+    ("cc", "gcc", Tier::Ci),
+    ("openssl", "openssl", Tier::Ci),
+    ("strace", "strace", Tier::Ci),
+    ("dockerd", "docker.io", Tier::All),
+    ("docker", "docker.io", Tier::All),
+    ("skopeo", "skopeo", Tier::All),
+];
 
 /// Which run uses a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +48,13 @@ pub(crate) enum Tier {
     /// Every run.
     Ci,
     /// `--all` only: heavy clients.
-    #[allow(dead_code, reason = "no client is heavy yet; the rows of the next ones use it")]
     All,
+}
+
+impl Tier {
+    const fn is_used(self, all: bool) -> bool {
+        all || matches!(self, Self::Ci)
+    }
 }
 
 /// A program that is built from its released source.
@@ -125,7 +149,7 @@ impl Tool {
 
 /// `cargo xtask tools`.
 pub(crate) fn command(all: bool) -> Result<()> {
-    packages()?;
+    packages(all)?;
     Installing::begin(all)?.finish()?;
     for tool in of_tier(all) {
         println!("{:<12} {:<8} {}", tool.name, tool.version(), tool.folder()?.join("bin").join(tool.name).display());
@@ -147,8 +171,11 @@ pub(crate) fn cargo() -> Command {
 ///
 /// # Errors
 /// One is missing, or cannot be installed.
-pub(crate) fn packages() -> Result<()> {
-    let missing = || PACKAGES.iter().filter(|(program, _)| !on_path(program)).map(|(_, package)| *package).collect::<Vec<_>>();
+pub(crate) fn packages(all: bool) -> Result<()> {
+    let missing = || {
+        let missing = PACKAGES.iter().filter(|(program, _, tier)| tier.is_used(all) && !on_path(program));
+        missing.map(|(_, package, _)| *package).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
     let wanted = missing();
     if wanted.is_empty() {
         return Ok(());
@@ -188,7 +215,9 @@ impl Installing {
             let install = |tool: &Tool| {
                 let begun = Instant::now();
                 tool.install()?;
-                Ok(format!("{} {} in {}", tool.name, tool.version(), Took(begun.elapsed())))
+                let installed = format!("{} {} in {}", tool.name, tool.version(), Took(begun.elapsed()));
+                eprintln!("installed {installed}");
+                Ok(installed)
             };
             missing.into_iter().map(install).collect()
         }))))
@@ -213,12 +242,14 @@ impl Installing {
 }
 
 fn of_tier(all: bool) -> impl Iterator<Item = &'static Tool> {
-    TOOLS.iter().filter(move |tool| all || tool.tier == Tier::Ci)
+    TOOLS.iter().filter(move |tool| tool.tier.is_used(all))
 }
 
 fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    // Daemons lie where only root's PATH leads.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.into_iter().any(|folder| folder.join(program).is_file())
 }
 
 fn last_lines(log: &std::path::Path, count: usize) -> String {

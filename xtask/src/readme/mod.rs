@@ -18,7 +18,7 @@ use blocks::Block;
 
 /// `cargo xtask readme`.
 pub(crate) fn command(all: bool) -> Result<()> {
-    tools::packages()?;
+    tools::packages(all)?;
     tools::Installing::begin(all)?.finish()?;
     println!("README.md: {}", run(all)?);
     Ok(())
