@@ -48,7 +48,13 @@ impl Launch {
     /// `chancery serve --config FILE`, ready when the admin listener at `admin` says so.
     #[must_use]
     pub fn serve(config: &Path, admin: &str) -> Self {
-        let arguments = vec!["serve".into(), "--config".into(), config.into()];
+        Self::service("serve", config, admin)
+    }
+
+    /// `chancery SERVICE --config FILE`, one service of an installation: `gateway`, for example. Ready as [`Self::serve`] is.
+    #[must_use]
+    pub fn service(name: &str, config: &Path, admin: &str) -> Self {
+        let arguments = vec![name.into(), "--config".into(), config.into()];
         Self { arguments, under: Vec::new(), variables: Vec::new(), ready: Ready::Admin(admin.to_owned()) }
     }
 

@@ -46,6 +46,18 @@ impl Client {
         Self::new(pinned("cosign"))
     }
 
+    /// The pinned crane.
+    #[must_use]
+    pub fn crane() -> Self {
+        Self::new(pinned("crane"))
+    }
+
+    /// The pinned oras.
+    #[must_use]
+    pub fn oras() -> Self {
+        Self::new(pinned("oras"))
+    }
+
     /// The system's openssl.
     #[must_use]
     pub fn openssl() -> Self {
@@ -97,6 +109,8 @@ impl Client {
             command.arg(argument);
         }
         command.env_clear().envs([("HOME", self.home().as_os_str()), ("TMPDIR", self.home().as_os_str())]);
+        // Where registry clients keep what they log in with.
+        command.env("DOCKER_CONFIG", self.home().join(".docker"));
         command.envs([("PATH", "/usr/bin:/bin"), ("LC_ALL", "C"), ("TZ", "UTC")]);
         command.envs(self.outside.variables()).envs(self.variables.iter().cloned());
         let ran = run(command.current_dir(self.home()));
@@ -169,7 +183,7 @@ pub fn pinned(name: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache"));
     let program = cache.join("chancery/tools").join(format!("{name}-{version}/bin/{name}"));
-    assert!(program.exists(), "{name} {version} is not installed; run: cargo xtask tools");
+    assert!(program.exists(), "{name} {version} is not installed; run: cargo xtask tools (--all for heavy clients)");
     program
 }
 
@@ -180,8 +194,18 @@ pub fn pinned(name: &str) -> PathBuf {
 #[must_use]
 pub fn on_path(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file());
-    found.unwrap_or_else(|| panic!("{name} is not installed; run: apt-get install {name}"))
+    // Daemons lie where only root's PATH leads.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    let found = folders.map(|folder| folder.join(name)).find(|program| program.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not installed; run: apt-get install {}", package(name)))
+}
+
+/// The Debian package that has a program.
+fn package(program: &str) -> &str {
+    match program {
+        "docker" | "dockerd" => "docker.io",
+        other => other,
+    }
 }
 
 fn refuse_weakening(word: &OsStr) {

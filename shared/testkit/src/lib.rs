@@ -7,13 +7,16 @@
 //! - [`sigstore::World`] is a whole Sigstore that makes bundles, right and wrong ones.
 //! - [`Chancery`] is the binary under test; [`Client`] runs a released client against it, in an environment of its own, and fails
 //!   the test when the client tries to reach any other machine.
+//! - [`Peer`] is another registry; [`Relay`] is a bad line to one.
 
 mod chancery;
 mod client;
 mod environment;
 mod issuer;
 mod outside;
+mod peer;
 mod pki;
+mod relay;
 pub mod sigstore;
 mod token;
 mod wait;
@@ -24,5 +27,7 @@ pub use client::{Client, Ran, on_path, pinned};
 pub use environment::Environment;
 pub use issuer::FakeIssuer;
 pub use outside::Outside;
+pub use peer::{Peer, free_port};
+pub use relay::Relay;
 pub use token::TokenKey;
 pub use wait::{http, wait_until};
