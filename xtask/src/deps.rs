@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ct", &["merkle", "note", "pki"]),
     ("bundle", &["pki", "note", "merkle"]),
     ("entry", &["bundle", "pki", "merkle"]),
+    ("oci", &[]),
     // Seams.
     ("clock", &[]),
     ("keys", &["pki"]),
