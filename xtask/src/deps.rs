@@ -32,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tlog", &["merkle", "note", "pki", "keys", "clock", "sqlite"]),
     ("chassis", &["clock"]),
     ("verify", &["bundle", "entry", "pki", "ct", "tsp", "note", "merkle", "clock"]),
+    ("evidence", &["oci", "verify"]),
     ("sign", &["bundle", "entry", "pki", "tsp", "keys", "clock"]),
     ("testkit", &["merkle", "note", "pki", "tsp", "ct", "entry", "clock"]),
     // Services: libraries, one per trust domain. No row names another service.
