@@ -2,15 +2,16 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::ConnectInfo;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Frame, Incoming, SizeHint};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -33,7 +34,7 @@ pub struct Limits {
     pub handshake: Duration,
     /// For a request's head, and how long a connection without requests is kept; HTTP/2 up to twice as long.
     pub head: Duration,
-    /// For taking the last answers of a connection that asks for nothing more: the longest download.
+    /// For taking more of an answer, on a connection that asks for nothing more. A download that goes on may last for ever.
     pub last_answer: Duration,
     /// Concurrent requests on one HTTP/2 connection.
     pub streams: u32,
@@ -181,8 +182,9 @@ impl Connections {
             request.extensions_mut().insert(ConnectInfo(peer));
             let answer = self.router.clone().oneshot(request.map(Body::new));
             async move {
-                let _handled = handled;
-                Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {}))
+                let response = answer.await.unwrap_or_else(|never| match never {});
+                let activity = handled.0.clone();
+                Ok::<_, Infallible>(response.map(|body| Taken { body, activity }))
             }
         });
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), requests));
@@ -195,7 +197,10 @@ impl Connections {
                 // HTTP/1 has timeouts for heads. Whoever never sends a byte is closed here, and so is HTTP/2: pings only show that
                 // the peer lives, and a few thousand that do nothing else would have all places.
                 () = &mut look => match activity.since(&mut seen) {
-                    Since::Busy => look.as_mut().reset(Instant::now() + self.limits.head),
+                    Since::Busy => {
+                        idle = false;
+                        look.as_mut().reset(Instant::now() + self.limits.head);
+                    }
                     Since::Idle if seen == 0 || idle => return,
                     Since::Idle => {
                         idle = true;
@@ -219,8 +224,8 @@ impl Connections {
 /// What happens on one connection.
 #[derive(Debug, Default)]
 struct Activity {
-    /// Requests so far.
-    requests: AtomicU64,
+    /// Requests, and parts of answers that were taken, so far.
+    steps: AtomicU64,
     /// Those whose handler runs.
     handled: AtomicUsize,
 }
@@ -236,15 +241,15 @@ struct Handled(Arc<Activity>);
 
 impl Activity {
     fn request(self: Arc<Self>) -> Handled {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.steps.fetch_add(1, Ordering::Relaxed);
         self.handled.fetch_add(1, Ordering::Relaxed);
         Handled(self)
     }
 
-    /// Whether there was a request since `seen`, which is brought up to date, or one is being handled.
+    /// Whether there was a step since `seen`, which is brought up to date, or a request is being handled.
     fn since(&self, seen: &mut u64) -> Since {
-        let requests = self.requests.load(Ordering::Relaxed);
-        let same = std::mem::replace(seen, requests) == requests;
+        let steps = self.steps.load(Ordering::Relaxed);
+        let same = std::mem::replace(seen, steps) == steps;
         if same && self.handled.load(Ordering::Relaxed) == 0 { Since::Idle } else { Since::Busy }
     }
 }
@@ -252,6 +257,33 @@ impl Activity {
 impl Drop for Handled {
     fn drop(&mut self) {
         self.0.handled.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An answer's body. Each part that the peer makes room for is a step of its connection.
+struct Taken {
+    body: Body,
+    activity: Arc<Activity>,
+}
+
+impl HttpBody for Taken {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_ready() {
+            self.activity.steps.fetch_add(1, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -38,9 +38,19 @@ pub struct Stack {
     service: &'static str,
     time_limit: Duration,
     body_limit: Option<usize>,
+    exception: fn(&Request) -> Option<Grant>,
     refuse: fn(&Refusal) -> Response,
     names: MetricNames,
     large: Arc<Semaphore>,
+}
+
+/// What a request is granted that is not like the others of its router: an upload, or a call that works for long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// How long it may take, its body included.
+    pub time_limit: Duration,
+    /// How many bytes its body may have, read whole; without a limit the handler gets the body as it arrives, and counts.
+    pub body_limit: Option<usize>,
 }
 
 /// How much of a body any request may have in memory. Requests of released clients are a tenth of it.
@@ -71,6 +81,7 @@ impl Stack {
             service,
             time_limit: Duration::from_secs(20),
             body_limit: Some(1 << 20),
+            exception: |_| None,
             refuse: Refusal::plain_text,
             names,
             large,
@@ -93,6 +104,12 @@ impl Stack {
     #[must_use]
     pub fn streaming(self) -> Self {
         Self { body_limit: None, ..self }
+    }
+
+    /// What some requests are granted instead, decided by their head.
+    #[must_use]
+    pub fn except(self, exception: fn(&Request) -> Option<Grant>) -> Self {
+        Self { exception, ..self }
     }
 
     /// The shape of what the stack itself answers.
@@ -124,13 +141,15 @@ impl Stack {
         let seen = Seen { method: method(request.method()), uri: request.uri().clone() };
         let span = tracing::info_span!("request", service = self.service, id = id.as_str());
 
-        let answered = AssertUnwindSafe(self.answer(request, next)).catch_unwind();
-        let outcome = tokio::time::timeout(self.time_limit, answered).instrument(span.clone()).await;
+        let usual = Grant { time_limit: self.time_limit, body_limit: self.body_limit };
+        let Grant { time_limit, body_limit } = (self.exception)(&request).unwrap_or(usual);
+        let answered = AssertUnwindSafe(self.answer(request, body_limit, next)).catch_unwind();
+        let outcome = tokio::time::timeout(time_limit, answered).instrument(span.clone()).await;
         let mut response = match outcome {
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(refusal))) => (self.refuse)(&refusal),
             Ok(Err(panic)) => span.in_scope(|| self.panicked(panic.as_ref())),
-            Err(_) => (self.refuse)(&Refusal::TimedOut { after: self.time_limit }),
+            Err(_) => (self.refuse)(&Refusal::TimedOut { after: time_limit }),
         };
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
             response.headers_mut().insert(RequestId::HEADER, value);
@@ -140,9 +159,9 @@ impl Stack {
     }
 
     /// The handler's answer, or why it was not asked.
-    async fn answer(&self, request: Request, next: Next) -> Result<Response, Refusal> {
+    async fn answer(&self, request: Request, body_limit: Option<usize>, next: Next) -> Result<Response, Refusal> {
         // Held until the handler is done with the body.
-        let (request, _place) = match self.body_limit {
+        let (request, _place) = match body_limit {
             Some(limit) => whole(request, limit, &self.large).await?,
             None => (request, None),
         };

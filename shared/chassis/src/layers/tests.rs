@@ -119,6 +119,22 @@ async fn a_large_body_passes_when_the_service_counts_for_itself() {
 }
 
 #[tokio::test]
+async fn some_requests_are_granted_more_or_less_than_the_others() {
+    let strict = Stack::new("test").except(|request| {
+        request.headers().contains_key("x-special").then_some(Grant { time_limit: Duration::from_secs(1), body_limit: Some(2) })
+    });
+    let app = app(strict.body_limit(8));
+    let special = |text: &'static str| {
+        let mut request = send(text.into());
+        request.headers_mut().insert("x-special", "1".parse().unwrap());
+        request
+    };
+    assert_eq!(ask(&app, send("1234".into())).await.2, "1234");
+    assert_eq!(ask(&app, special("12")).await.2, "12");
+    assert_eq!(ask(&app, special("1234")).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
 async fn an_id_is_kept_when_harmless_and_replaced_when_not() {
     let app = app(Stack::new("test"));
     let with = |id: &str| Request::get("/id").header("x-request-id", id).body(Body::empty()).unwrap();

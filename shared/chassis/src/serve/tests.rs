@@ -74,6 +74,21 @@ async fn an_answer_that_nobody_takes_is_given_up() {
     drop(lazy);
 }
 
+/// Twenty parts with a pause before each: longer than all limits together, and never idle for as long as one.
+#[tokio::test]
+async fn a_download_that_goes_on_may_take_longer_than_any_limit() {
+    let parts = || {
+        futures_util::stream::unfold(0, |part| async move {
+            tokio::time::sleep(SOON / 4).await;
+            (part < 20).then_some((Ok::<_, Infallible>("part "), part + 1))
+        })
+    };
+    let router = Router::new().route("/", get(async move || Body::from_stream(parts())));
+    let (_serving, address) = serve(router, Limits { head: SOON, last_answer: SOON, ..Limits::default() }).await;
+    let answer = http_client(&[]).unwrap().get(format!("http://{address}/")).send().await.unwrap();
+    assert_eq!(answer.text().await.unwrap().matches("part").count(), 20);
+}
+
 #[tokio::test]
 async fn a_slow_answer_is_not_a_slow_head() {
     let router = Router::new().route(
