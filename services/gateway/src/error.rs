@@ -1,6 +1,10 @@
 //! Why the gateway is not made or opened: always the operator's to mend.
 
+use std::path::PathBuf;
+
 use chassis::Explain;
+
+use crate::SecretError;
 
 /// The gateway cannot be made or opened.
 #[derive(Debug, thiserror::Error)]
@@ -11,20 +15,39 @@ pub enum StartError {
         /// What reaches beyond this machine.
         listener: String,
     },
+    /// A secret cannot be used.
+    #[error("the registry's secret for {purpose} cannot be used: {}", path.display())]
+    Secret {
+        /// What it is for: pushing, or the promoter's name.
+        purpose: String,
+        /// The file.
+        path: PathBuf,
+        /// What is the matter with it.
+        source: SecretError,
+    },
+    /// One secret is used twice.
+    #[error("the registry's secrets for {} and for {} are the same", purposes[0], purposes[1])]
+    SecretShared {
+        /// What each is for.
+        purposes: [String; 2],
+    },
 }
 
 impl Explain for StartError {
     fn code(&self) -> &'static str {
         match self {
             Self::PushToken { .. } => "registry_push_token",
+            Self::Secret { .. } => "registry_secret",
+            Self::SecretShared { .. } => "registry_secret_shared",
         }
     }
 
     fn advice(&self) -> Option<String> {
-        Some(match self {
-            Self::PushToken { .. } => {
-                "Set gateway.push_token_file to a file with a secret of your own, or listen at 127.0.0.1.".into()
-            }
-        })
+        let advice = match self {
+            Self::PushToken { .. } => "Set gateway.push_token_file to a file with a secret of your own, or listen at 127.0.0.1.",
+            Self::Secret { .. } => "Put a secret of at least 16 characters into the file, for example from: openssl rand -hex 32",
+            Self::SecretShared { .. } => "Give each purpose a secret of its own.",
+        };
+        Some(advice.to_owned())
     }
 }

@@ -4,10 +4,13 @@
 //! - [`create`] makes the database and the folder of blobs, once; [`open`] makes nothing and refuses what does not fit.
 //! - [`Gateway::router`] serves the OCI distribution specification.
 
+mod access;
+mod api;
 mod config;
 mod error;
 mod start;
 
+pub use access::SecretError;
 pub use config::{Config, IdentityConfig, Mode, PolicyConfig, PromoterConfig, Require, UpstreamConfig};
 pub use error::StartError;
 pub use start::{Gateway, create, open};

@@ -1,0 +1,5 @@
+//! The OCI distribution specification.
+
+mod path;
+mod query;
+mod range;
