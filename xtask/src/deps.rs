@@ -41,7 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rekor", &["entry", "bundle", "pki", "note", "merkle", "keys", "tlog", "chassis", "clock"]),
     ("tsa", &["tsp", "pki", "keys", "chassis", "clock"]),
     ("tuf", &["bundle", "pki", "keys", "chassis", "clock"]),
-    ("gateway", &["oci", "chassis", "clock"]),
+    ("gateway", &["oci", "verify", "evidence", "chassis", "clock"]),
     // The one binary, used by none.
     (
         "chancery",

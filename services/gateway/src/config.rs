@@ -21,7 +21,7 @@ pub struct Config {
     /// Registries seen through this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<UpstreamConfig>,
-    /// What an image must carry before it may be promoted. The first whose repositories match applies.
+    /// What an image must carry before it may be promoted. No two may select the same repository.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<PolicyConfig>,
     /// Who may promote.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use chassis::Explain;
 
-use crate::SecretError;
+use crate::{PolicyError, SecretError, TrustError};
 
 /// The gateway cannot be made or opened.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,12 @@ pub enum StartError {
         /// What each is for.
         purposes: [String; 2],
     },
+    /// A policy cannot be meant.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// There is nothing to verify with.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
 }
 
 impl Explain for StartError {
@@ -39,6 +45,8 @@ impl Explain for StartError {
             Self::PushToken { .. } => "registry_push_token",
             Self::Secret { .. } => "registry_secret",
             Self::SecretShared { .. } => "registry_secret_shared",
+            Self::Policy(error) => error.code(),
+            Self::Trust(error) => error.code(),
         }
     }
 
@@ -47,6 +55,8 @@ impl Explain for StartError {
             Self::PushToken { .. } => "Set gateway.push_token_file to a file with a secret of your own, or listen at 127.0.0.1.",
             Self::Secret { .. } => "Put a secret of at least 16 characters into the file, for example from: openssl rand -hex 32",
             Self::SecretShared { .. } => "Give each purpose a secret of its own.",
+            Self::Policy(error) => error.advice(),
+            Self::Trust(_) => "Name the file in gateway.trusted_root; chancery init writes trust/trusted_root.json.",
         };
         Some(advice.to_owned())
     }

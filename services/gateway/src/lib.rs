@@ -8,9 +8,13 @@ mod access;
 mod api;
 mod config;
 mod error;
+mod policy;
+mod promotion;
 mod start;
 
 pub use access::SecretError;
 pub use config::{Config, IdentityConfig, Mode, PolicyConfig, PromoterConfig, Require, UpstreamConfig};
 pub use error::StartError;
+pub use policy::{Clause, Place, PolicyError, PolicyReport, PolicyResult, Reason, Requirement, TrustError};
+pub use promotion::{AttestationCount, Destination, Promotion, PromotionRequest, PromotionState, Source, Unverified};
 pub use start::{Gateway, create, open};
