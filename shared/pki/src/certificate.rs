@@ -128,7 +128,7 @@ impl Certificate {
     /// # Errors
     /// [`CertificateError`] of the first block that is none.
     pub fn chain_from_pem(text: &str) -> Result<Vec<Self>, CertificateError> {
-        pem_text::all_blocks(text)?.into_iter().map(|(label, der)| Self::from_block(label, &der)).collect()
+        pem_text::pem_blocks(text)?.into_iter().map(|(label, der)| Self::from_block(label, &der)).collect()
     }
 
     fn from_block(label: String, der: &[u8]) -> Result<Self, CertificateError> {

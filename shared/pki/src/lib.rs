@@ -25,5 +25,5 @@ pub use const_oid::ObjectIdentifier;
 pub use csr::{Csr, CsrError, CsrSignatureError};
 pub use hash::HashAlgorithm;
 pub use key::{BadSignature, KeyError, KeyFault, KeyKind, PublicKey};
-pub use pem_text::PemError;
+pub use pem_text::{PemError, pem_blocks};
 pub use san::{SanError, SubjectAltName};

@@ -20,8 +20,11 @@ pub(crate) fn first_block(text: &str) -> Result<(String, Vec<u8>), PemError> {
     Ok((block.tag().to_owned(), block.into_contents()))
 }
 
-/// All blocks of `text`, in order; at least one.
-pub(crate) fn all_blocks(text: &str) -> Result<Vec<(String, Vec<u8>)>, PemError> {
+/// All blocks of `text`, in order, each as its label and its bytes; at least one. Text around them is skipped.
+///
+/// # Errors
+/// [`PemError`].
+pub fn pem_blocks(text: &str) -> Result<Vec<(String, Vec<u8>)>, PemError> {
     let blocks = pem::parse_many(text).map_err(|error| reason(&error))?;
     // A reader that stops at the first unterminated block must not silently shorten a chain.
     if blocks.len() != text.matches("-----BEGIN ").count() {

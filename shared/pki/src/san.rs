@@ -1,7 +1,10 @@
 //! Subject alternative names: the identities that Fulcio certifies.
 
+use std::net::IpAddr;
+
+use der::Decode as _;
 use der::asn1::{Any, Ia5String, Utf8StringRef};
-use x509_cert::ext::pkix::name::{GeneralName, OtherName};
+use x509_cert::ext::pkix::name::{GeneralName, GeneralNames, OtherName};
 
 use crate::oid;
 
@@ -66,4 +69,22 @@ impl SubjectAltName {
             Self::Other => return Err(SanError::Kind),
         })
     }
+}
+
+/// The names in an extension's value that have a text, in order: those of [`SubjectAltName`], host names and IP addresses. None of a
+/// value that cannot be read: whoever needs that to be an error parses the certificate.
+pub(crate) fn texts(extension: &[u8]) -> Vec<String> {
+    let names = GeneralNames::from_der(extension).unwrap_or_default();
+    let text = |name: &GeneralName| match (SubjectAltName::read(name), name) {
+        (SubjectAltName::Email(text) | SubjectAltName::Uri(text) | SubjectAltName::Username(text), _) => Some(text),
+        (SubjectAltName::Other, GeneralName::DnsName(host)) => Some(host.to_string()),
+        (SubjectAltName::Other, GeneralName::IpAddress(octets)) => ip(octets.as_bytes()).map(|address| address.to_string()),
+        (SubjectAltName::Other, _) => None,
+    };
+    names.iter().filter_map(text).collect()
+}
+
+fn ip(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }

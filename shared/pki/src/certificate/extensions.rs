@@ -12,7 +12,7 @@ use x509_cert::ext::pkix::name::GeneralNames;
 
 use super::CertificateError;
 use crate::oid;
-use crate::san::SubjectAltName;
+use crate::san::{self, SubjectAltName};
 
 /// Every extension as its bytes, and what the known ones say.
 #[derive(Debug, Clone, Default)]
@@ -158,6 +158,12 @@ impl Extensions {
     #[must_use]
     pub fn subject_alt_names(&self) -> &[SubjectAltName] {
         &self.subject_alt_names
+    }
+
+    /// Every subject alternative name that has a text, in order: e-mail addresses, URIs, host names, IP addresses and Fulcio's usernames.
+    #[must_use]
+    pub fn subject_texts(&self) -> Vec<String> {
+        self.get(ID_CE_SUBJECT_ALT_NAME).map(|extension| san::texts(&extension.value)).unwrap_or_default()
     }
 
     /// The embedded `SignedCertificateTimestampList` (RFC 6962 §3.3), its outer length included, out of the OCTET STRING that it is

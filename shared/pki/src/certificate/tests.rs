@@ -81,6 +81,24 @@ fn a_second_subject_alternative_name_and_foreign_kinds_are_shown() {
     let certificate = Certificate::from_der(built.der()).unwrap();
     let names = [SubjectAltName::Other, SubjectAltName::Email("a@b.c".into())];
     assert_eq!(certificate.extensions().subject_alt_names(), names);
+    assert_eq!(certificate.extensions().subject_texts(), ["localhost", "a@b.c"]);
+}
+
+#[test]
+fn every_name_that_has_a_text_is_read_as_one() {
+    let mut params = rcgen::CertificateParams::default();
+    params.subject_alt_names = vec![
+        rcgen::SanType::URI("https://corp.example/A".try_into().unwrap()),
+        rcgen::SanType::IpAddress([127, 0, 0, 1].into()),
+        rcgen::SanType::IpAddress("2001:db8::1".parse().unwrap()),
+        rcgen::SanType::OtherName((vec![1, 3, 6, 1, 4, 1, 57264, 1, 7], "a!b.example".into())),
+        rcgen::SanType::OtherName((vec![1, 2, 3], "unknown".into())),
+    ];
+    let built = params.self_signed(&pair(&rcgen::PKCS_ED25519)).unwrap();
+    let certificate = Certificate::from_der(built.der()).unwrap();
+    assert_eq!(certificate.extensions().subject_texts(), ["https://corp.example/A", "127.0.0.1", "2001:db8::1", "a!b.example"]);
+    let (_, leaf) = leaf();
+    assert_eq!(leaf.extensions().subject_texts().len(), 1);
 }
 
 #[test]

@@ -116,6 +116,12 @@ fn proofs_may_be_raw() {
         let (key, raw) = (PublicKey::from_pem(pem).unwrap(), raw(&signature, length));
         assert_eq!(key.verify_proof(MESSAGE, &raw), Ok(()), "{kind}");
         assert_eq!(key.verify(MESSAGE, &raw), Err(BadSignature), "only proofs may be raw");
+        let digest = kind.hash().digest(MESSAGE);
+        for form in [&raw, &signature] {
+            assert_eq!(key.verify_digest_either_form(kind.hash(), &digest, form), Ok(()), "{kind}");
+            assert_eq!(key.verify_digest_either_form(kind.hash(), &digest, &form[1..]), Err(BadSignature), "{kind}");
+        }
+        assert_eq!(key.verify_digest(kind.hash(), &digest, &raw), Err(BadSignature), "only where both forms are asked for");
         assert_eq!(key.verify_proof(MESSAGE, &raw[1..]), Err(BadSignature), "{kind}");
         assert_eq!(key.verify_proof(MESSAGE, &vec![0; 2 * length]), Err(BadSignature), "{kind}");
     }

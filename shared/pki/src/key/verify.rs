@@ -51,6 +51,17 @@ impl PublicKey {
         verifier.verify_digest_sig(&digest, signature).map_err(|_| BadSignature)
     }
 
+    /// As [`verify_digest`](Self::verify_digest), but an ECDSA signature may also be raw r‖s.
+    ///
+    /// # Errors
+    /// [`BadSignature`].
+    pub fn verify_digest_either_form(&self, hash: HashAlgorithm, digest: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        self.verify_digest(hash, digest, signature).or_else(|refused| {
+            let der = ecdsa_der(self.kind(), signature).ok_or(refused)?;
+            self.verify_digest(hash, digest, &der)
+        })
+    }
+
     /// Verifies a proof of possession: as [`verify`](Self::verify), but an ECDSA signature may also be raw r‖s.
     ///
     /// # Errors
