@@ -10,8 +10,14 @@ use tempfile::TempDir;
 use testkit::{Chancery, Client, Ended, Launch, TestCa};
 
 /// The services with a public URL: how `init` calls them, and their section of the configuration.
-const SERVICES: &[(&str, &str)] =
-    &[("fulcio", "fulcio"), ("ctlog", "ctlog"), ("rekor-v2", "rekor_v2"), ("tsa", "tsa"), ("tuf", "tuf")];
+const SERVICES: &[(&str, &str)] = &[
+    ("fulcio", "fulcio"),
+    ("ctlog", "ctlog"),
+    ("rekor-v2", "rekor_v2"),
+    ("tsa", "tsa"),
+    ("tuf", "tuf"),
+    ("registry", "gateway"),
+];
 
 /// An installation in a temporary folder.
 #[derive(Debug)]

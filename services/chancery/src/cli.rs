@@ -1,13 +1,13 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::lab::identity::Repository;
 use crate::names::{PublicUrl, ServiceName};
 
-/// A private Sigstore: certificate authority, transparency logs, timestamps and trust root in one binary.
+/// A private Sigstore and registry: certificate authority, transparency logs, timestamps, trust root and images in one binary.
 #[derive(Debug, Parser)]
 #[command(name = "chancery", version, about, long_about = None, propagate_version = true, max_term_width = 110)]
 #[command(after_help = "Try it:  chancery lab        then, in another shell:  eval \"$(chancery env)\"")]
@@ -47,7 +47,7 @@ pub(crate) enum LogFormat {
 /// Every subcommand.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start a complete private Sigstore on this machine, for trying things out
+    /// Start a complete private Sigstore and registry on this machine, for trying things out
     Lab(LabArgs),
     /// Print the environment that lets clients use a lab
     Env(DirArgs),
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Tsa(ConfigArgs),
     /// Serve the trust root alone
     Tuf(ConfigArgs),
+    /// Run the registry alone, or give one to an installation without
+    Gateway(GatewayArgs),
     /// Verify a Sigstore bundle offline, against any trusted root
     Verify(VerifyArgs),
     /// Check a configuration file without starting anything
@@ -108,7 +110,7 @@ pub(crate) struct LabArgs {
     /// The lab's folder; created on the first start
     #[arg(long, value_name = "DIR", default_value = DEFAULT_LAB_DIR)]
     pub dir: PathBuf,
-    /// `default` takes the well-known ports, `auto` free ones; asked on the first start only, kept from then on
+    /// `default` takes the well-known ports, `auto` free ones; asked when a service is created, kept from then on
     #[arg(long, value_enum)]
     pub ports: Option<Ports>,
 }
@@ -116,7 +118,7 @@ pub(crate) struct LabArgs {
 /// How the lab chooses its ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Ports {
-    /// 5555, 6962, 3003, 3004, 8080, 8888 and 2112.
+    /// 5555, 6962, 3003, 3004, 8080, 5000, 8888 and 2112.
     Default,
     /// Whatever is free.
     Auto,
@@ -165,7 +167,7 @@ pub(crate) struct InitArgs {
     /// Gives every service a public URL of its own: SERVICE.DOMAIN over https
     #[arg(long, value_name = "DOMAIN")]
     pub domain: Option<String>,
-    /// The public URL of one service: fulcio, ctlog, rekor-v2, tsa or tuf
+    /// The public URL of one service: fulcio, ctlog, rekor-v2, tsa, tuf or registry
     #[arg(long, value_name = "SERVICE=URL")]
     pub public_url: Vec<PublicUrl>,
     /// The organization named in certificates
@@ -189,6 +191,38 @@ pub(crate) enum LogKey {
     EcdsaP256,
     /// Needed by witnesses.
     Ed25519,
+}
+
+/// `chancery gateway`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct GatewayArgs {
+    /// Complete an installation instead of running anything
+    #[command(subcommand)]
+    pub command: Option<GatewayCommand>,
+    /// The file that `chancery init` wrote
+    #[arg(long, value_name = "FILE", required = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// `chancery gateway …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum GatewayCommand {
+    /// Give a registry to an installation that was made without one
+    Add(AddArgs),
+}
+
+/// `chancery gateway add`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  chancery gateway add --dir /srv/chancery\n\n\
+    Makes what is missing and appends one section to chancery.yaml; nothing that exists is overwritten, so it may be run again.")]
+pub(crate) struct AddArgs {
+    /// The installation's folder
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// What clients call it, as registry=URL; https://registry.DOMAIN where the services are below one domain
+    #[arg(long, value_name = "registry=URL")]
+    pub public_url: Option<PublicUrl>,
 }
 
 /// `chancery verify`
@@ -224,13 +258,14 @@ pub(crate) struct VerifyArgs {
 
 impl Command {
     /// The one service that the subcommand runs, if it runs one.
-    pub(crate) const fn service(&self) -> Option<(ServiceName, &ConfigArgs)> {
+    pub(crate) fn service(&self) -> Option<(ServiceName, &Path)> {
         match self {
-            Self::Fulcio(args) => Some((ServiceName::Fulcio, args)),
-            Self::Ctlog(args) => Some((ServiceName::Ctlog, args)),
-            Self::Rekor(args) => Some((ServiceName::RekorV2, args)),
-            Self::Tsa(args) => Some((ServiceName::Tsa, args)),
-            Self::Tuf(args) => Some((ServiceName::Tuf, args)),
+            Self::Fulcio(args) => Some((ServiceName::Fulcio, &args.config)),
+            Self::Ctlog(args) => Some((ServiceName::Ctlog, &args.config)),
+            Self::Rekor(args) => Some((ServiceName::RekorV2, &args.config)),
+            Self::Tsa(args) => Some((ServiceName::Tsa, &args.config)),
+            Self::Tuf(args) => Some((ServiceName::Tuf, &args.config)),
+            Self::Gateway(args) => args.config.as_deref().map(|config| (ServiceName::Registry, config)),
             _ => None,
         }
     }

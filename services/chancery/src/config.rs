@@ -26,6 +26,9 @@ pub(crate) struct Config {
     /// The trust root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuf: Option<tuf::Config>,
+    /// The registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<gateway::Config>,
     /// The lab's issuer; only `chancery lab` writes and serves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lab: Option<LabConfig>,

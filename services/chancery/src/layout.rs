@@ -87,6 +87,12 @@ pub(crate) mod names {
     pub(crate) const CTLOG_DB: &str = "db/ctlog.db";
     /// The Rekor logs.
     pub(crate) const REKOR_DB: &str = "db/rekor.db";
+    /// What the registry knows: manifests, tags, promotions.
+    pub(crate) const GATEWAY_DB: &str = "db/gateway.db";
+    /// The bytes that the registry holds.
+    pub(crate) const BLOBS: &str = "blobs";
+    /// The secret of whoever may promote images.
+    pub(crate) const PROMOTION_TOKEN: &str = "keys/promotion.token";
     /// The TUF repository.
     pub(crate) const TUF_REPOSITORY: &str = "tuf";
     /// TUF's record of used versions.

@@ -1,10 +1,11 @@
-//! Chancery: a private Sigstore in one binary.
+//! Chancery: a private Sigstore and registry in one binary.
 
 mod anchors;
 mod cli;
 mod compare;
 mod config;
 mod failure;
+mod gateway_command;
 mod init;
 mod lab;
 mod layout;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use chassis::telemetry::{self, Telemetry};
 use clap::Parser as _;
 
-use cli::{Cli, Command, ConfigCommand, LabArgs, LabCommand, LogFormat};
+use cli::{Cli, Command, ConfigCommand, GatewayArgs, GatewayCommand, LabArgs, LabCommand, LogFormat};
 use failure::{Failure, Outcome};
 
 fn main() -> ExitCode {
@@ -36,8 +37,8 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> Outcome<ExitCode> {
     let Cli { command, output: out, log_format, log } = cli;
     let telemetry = |default: &str| start_telemetry(log_format, log.as_deref().unwrap_or(default));
-    if let Some((service, args)) = command.service() {
-        return serve::run(&args.config, Some(service), telemetry(telemetry::DEFAULT_FILTER)?).await;
+    if let Some((service, config)) = command.service() {
+        return serve::run(config, Some(service), telemetry(telemetry::DEFAULT_FILTER)?).await;
     }
     match command {
         Command::Serve(args) => return serve::run(&args.config, None, telemetry(telemetry::DEFAULT_FILTER)?).await,
@@ -46,9 +47,12 @@ async fn run(cli: Cli) -> Outcome<ExitCode> {
         Command::Lab(args) => return lab::run(args, out, telemetry("warn")?).await,
         Command::Env(args) => lab::print_env(&args, out)?,
         Command::Init(args) => init::run(args, out).await?,
+        Command::Gateway(GatewayArgs { command: Some(GatewayCommand::Add(args)), .. }) => {
+            gateway_command::run_add(&args, out).await?
+        }
         Command::Verify(args) => verify_command::run(&args, out)?,
         Command::Config(ConfigCommand::Check(args)) => serve::check(&args.config, out).await?,
-        Command::Fulcio(_) | Command::Ctlog(_) | Command::Rekor(_) | Command::Tsa(_) | Command::Tuf(_) => {
+        Command::Fulcio(_) | Command::Ctlog(_) | Command::Rekor(_) | Command::Tsa(_) | Command::Tuf(_) | Command::Gateway(_) => {
             unreachable!("one service alone is run above")
         }
     }

@@ -1,4 +1,5 @@
-//! The public names of an installation: they go into origins, the trusted root and signing configs, and never change again.
+//! The public names of an installation. All but the registry's go into origins, the trusted root and signing configs, and never
+//! change again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,11 +23,19 @@ pub(crate) enum ServiceName {
     Tsa,
     /// The trust root.
     Tuf,
+    /// The registry gateway.
+    Registry,
 }
 
 impl ServiceName {
     /// Every service, in the order people read them.
-    pub(crate) const ALL: [Self; 5] = [Self::Fulcio, Self::Ctlog, Self::RekorV2, Self::Tsa, Self::Tuf];
+    pub(crate) const ALL: [Self; 6] = [Self::Fulcio, Self::Ctlog, Self::RekorV2, Self::Tsa, Self::Tuf, Self::Registry];
+
+    /// Whether the public URL is part of something signed. The registry's is part of image names alone, and a signature is over an
+    /// image's digest, so it may move, and an installation made before there was a registry is whole without one.
+    pub(crate) const fn is_anchored(self) -> bool {
+        !matches!(self, Self::Registry)
+    }
 
     /// The name on the command line and in `anchors.json`.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -36,6 +45,7 @@ impl ServiceName {
             Self::RekorV2 => "rekor-v2",
             Self::Tsa => "tsa",
             Self::Tuf => "tuf",
+            Self::Registry => "registry",
         }
     }
 
@@ -43,6 +53,7 @@ impl ServiceName {
     pub(crate) const fn section(self) -> &'static str {
         match self {
             Self::RekorV2 => "rekor_v2",
+            Self::Registry => "gateway",
             other => other.as_str(),
         }
     }
@@ -55,6 +66,7 @@ impl ServiceName {
             Self::RekorV2 => "transparency log v2",
             Self::Tsa => "timestamp authority",
             Self::Tuf => "trust root (TUF)",
+            Self::Registry => "registry",
         }
     }
 
@@ -66,7 +78,13 @@ impl ServiceName {
             Self::RekorV2 => 3003,
             Self::Tsa => 3004,
             Self::Tuf => 8080,
+            Self::Registry => 5000,
         }
+    }
+
+    /// Its public URL unless told otherwise.
+    pub(crate) fn url_below(self, domain: &str) -> String {
+        format!("https://{}.{domain}", self.host())
     }
 
     /// The host name below a domain. A Rekor v2 log's origin is its host, so each shard needs a name of its own.
@@ -88,7 +106,7 @@ impl fmt::Display for ServiceName {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NameError {
     /// Not one of the services.
-    #[error("{0} is not a service; expected one of fulcio, ctlog, rekor-v2, tsa, tuf")]
+    #[error("{0} is not a service; expected one of fulcio, ctlog, rekor-v2, tsa, tuf, registry")]
     UnknownService(String),
     /// Not `SERVICE=URL`.
     #[error("{0} is not of the form SERVICE=URL, for example fulcio=https://fulcio.corp.example")]
@@ -148,7 +166,7 @@ impl PublicUrls {
         if let Some(domain) = domain {
             check_domain(domain)?;
             for service in ServiceName::ALL {
-                urls.insert(service, format!("https://{}.{domain}", service.host()));
+                urls.insert(service, service.url_below(domain));
             }
         }
         for PublicUrl(service, url) in overrides {
@@ -165,10 +183,31 @@ impl PublicUrls {
         &self.0[&service]
     }
 
+    /// Those that can never change.
+    pub(crate) fn anchored(&self) -> Self {
+        Self(self.0.iter().filter(|(service, _)| service.is_anchored()).map(|(service, url)| (*service, url.clone())).collect())
+    }
+
+    /// The domain that all of them are below, named as [`PublicUrls::new`] names them; none when one is elsewhere.
+    pub(crate) fn domain(&self) -> Option<&str> {
+        let mut domains = self.0.iter().map(|(service, url)| below(*service, url));
+        let first = domains.next()??;
+        domains.all(|domain| domain == Some(first)).then_some(first)
+    }
+
     /// The full URL that timestamp requests go to.
     pub(crate) fn timestamp_endpoint(&self) -> String {
         format!("{}/api/v1/timestamp", self.of(ServiceName::Tsa))
     }
+}
+
+/// A base URL without its scheme: what image names begin with.
+pub(crate) fn host_of(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, host)| host)
+}
+
+fn below(service: ServiceName, url: &str) -> Option<&str> {
+    url.strip_prefix("https://")?.strip_prefix(service.host())?.strip_prefix('.')
 }
 
 fn check_domain(domain: &str) -> Result<(), NameError> {
@@ -197,6 +236,9 @@ fn base_url(service: ServiceName, text: &str) -> Result<String, NameError> {
     if service == ServiceName::RekorV2 && url.path() != "/" {
         return Err(bad("a Rekor v2 log's origin is its host, so its URL has no path"));
     }
+    if service == ServiceName::Registry && url.path() != "/" {
+        return Err(bad("image names begin with the registry's host and nothing else, so its URL has no path"));
+    }
     if service == ServiceName::Fulcio && url.path() != "/" {
         return Err(bad(
             "gRPC and sigstore-python reach a certificate authority at the root of its host, so its URL has no path",
@@ -214,7 +256,18 @@ mod tests {
         let urls = PublicUrls::new(Some("corp.example"), &[]).unwrap();
         assert_eq!(urls.of(ServiceName::Fulcio), "https://fulcio.corp.example");
         assert_eq!(urls.of(ServiceName::RekorV2), "https://log1.rekor.corp.example");
+        assert_eq!(urls.of(ServiceName::Registry), "https://registry.corp.example");
         assert_eq!(urls.timestamp_endpoint(), "https://tsa.corp.example/api/v1/timestamp");
+    }
+
+    #[test]
+    fn the_registry_is_no_anchor_and_finds_its_domain() {
+        let urls = PublicUrls::new(Some("corp.example"), &["registry=https://r.example".parse().unwrap()]).unwrap();
+        assert_eq!((urls.domain(), urls.anchored().domain()), (None, Some("corp.example")));
+        let anchored = serde_json::to_value(urls.anchored()).unwrap();
+        assert_eq!(anchored.as_object().unwrap().len(), ServiceName::ALL.len() - 1);
+        let read: PublicUrls = serde_json::from_value(anchored).unwrap();
+        assert_eq!(read, urls.anchored(), "an installation that was made before there was a registry");
     }
 
     #[test]
@@ -233,6 +286,7 @@ mod tests {
             ("fulcio=https://u@x", "no user name"),
             ("fulcio=https://x/y", "no path"),
             ("rekor-v2=https://x/y", "no path"),
+            ("registry=https://x/y", "no path"),
             ("tsa=https://x/?a", "no query"),
             ("tsa=nonsense", "cannot be the public URL of tsa"),
         ] {

@@ -17,6 +17,7 @@ use crate::cli::Output;
 use crate::compare;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
+use crate::gateway_command;
 use crate::layout::Layout;
 use crate::names::ServiceName;
 use crate::output;
@@ -25,13 +26,24 @@ use crate::output;
 pub(crate) async fn run(config_path: &Path, only: Option<ServiceName>, telemetry: Telemetry) -> Outcome<ExitCode> {
     let shutdown = signals()?;
     let config = Config::load(config_path)?;
-    let wanted = wanted(&config, only)?;
+    let layout = Layout::new(folder_of(config_path));
+    let wanted = wanted(&config, only).map_err(|failure| match only {
+        Some(ServiceName::Registry) => failure.advise(format!("Make one with: {}", gateway_command::add_to(&layout))),
+        _ => failure,
+    })?;
+    if only.is_none() && config.gateway.is_none() {
+        tracing::info!("this installation has no registry; it gets one by: {}", gateway_command::add_to(&layout));
+    }
     let sockets = Sockets::bind(&config, &wanted).await?;
-    let layout = Layout::new(config_path.parent().unwrap_or(Path::new(".")));
     let services = open(&config, &layout, sockets.services).await?;
     let process = Process::new(services).grace(config.grace.as_std()).admin(sockets.admin, telemetry);
     let ended = process.start().until(shutdown).await;
     Ok(ExitCode::from(u8::from(ended.exit_code() != 0)))
+}
+
+/// The installation's folder, as the person would name it.
+fn folder_of(config: &Path) -> &Path {
+    config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// SIGTERM and Ctrl-C, once for the process.
@@ -44,7 +56,7 @@ fn wanted(config: &Config, only: Option<ServiceName>) -> Outcome<Vec<ServiceName
     let present: Vec<ServiceName> = DRAIN_ORDER.into_iter().filter(|service| listen_config(config, *service).is_some()).collect();
     match only {
         None if present.is_empty() => Err(Failure::usage("config_no_service", "the configuration has no service section")
-            .advise("Expected at least one of fulcio, ctlog, rekor_v2, tsa and tuf; `chancery init` writes them all.")),
+            .advise("Expected at least one of fulcio, ctlog, rekor_v2, tsa, tuf and gateway; `chancery init` writes them all.")),
         None => Ok(present),
         Some(service) if present.contains(&service) => Ok(vec![service]),
         Some(service) => Err(Failure::usage("config_no_service", format!("the configuration has no section for {service}"))),
@@ -52,8 +64,8 @@ fn wanted(config: &Config, only: Option<ServiceName>) -> Outcome<Vec<ServiceName
 }
 
 /// Clients first, what they depend on later.
-pub(crate) const DRAIN_ORDER: [ServiceName; 5] =
-    [ServiceName::Fulcio, ServiceName::RekorV2, ServiceName::Ctlog, ServiceName::Tsa, ServiceName::Tuf];
+pub(crate) const DRAIN_ORDER: [ServiceName; 6] =
+    [ServiceName::Registry, ServiceName::Fulcio, ServiceName::RekorV2, ServiceName::Ctlog, ServiceName::Tsa, ServiceName::Tuf];
 
 /// Where a service stands in [`DRAIN_ORDER`].
 pub(crate) fn drain_position(service: ServiceName) -> usize {
@@ -67,6 +79,7 @@ fn listen_config(config: &Config, service: ServiceName) -> Option<&chassis::conf
         ServiceName::RekorV2 => config.rekor_v2.as_ref().map(|section| &section.http),
         ServiceName::Tsa => config.tsa.as_ref().map(|section| &section.http),
         ServiceName::Tuf => config.tuf.as_ref().map(|section| &section.http),
+        ServiceName::Registry => config.gateway.as_ref().map(|section| &section.http),
     }
 }
 
@@ -160,6 +173,13 @@ async fn open_one(
             let freshness = tuf.keep_fresh();
             let service = Service::new(listener, tuf.router()).ready_when(tuf.ready());
             Ok(service.finish_with(freshness.stop()))
+        }
+        ServiceName::Registry => {
+            let section = section(config.gateway.as_ref());
+            let gateway = gateway::open(section, clock).await.map_err(|error| Failure::explained(&error))?;
+            let service = Service::new(listener, gateway.router());
+            let service = gateway.ready_checks().into_iter().fold(service, Service::ready_when);
+            Ok(service.finish_with(gateway.close()))
         }
     }
 }

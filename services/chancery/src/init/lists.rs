@@ -28,6 +28,8 @@ pub(crate) fn print(dir: &Path, plan: &Plan, anchors: &Anchors, out: Output) {
                 "root_json_sha256": anchors.tuf.root_json,
                 "trusted_root": dir.join(names::TRUSTED_ROOT).display().to_string(),
                 "signing_config": dir.join(names::SIGNING_CONFIG).display().to_string(),
+                "registry": plan.urls.of(ServiceName::Registry),
+                "promotion_token": dir.join(names::PROMOTION_TOKEN).display().to_string(),
             },
         })),
     }
@@ -40,16 +42,17 @@ const OFFLINE: [(&str, &str); 4] = [
     (names::TUF_TARGETS_KEY, "TUF targets"),
 ];
 
-const BACK_UP: [(&str, &str); 4] = [
-    ("keys", "private keys, offline ones apart"),
-    ("db", "logs and records; copy while stopped, or with a tool that knows SQLite"),
+const BACK_UP: [(&str, &str); 5] = [
+    ("keys", "private keys, offline ones apart, and the promotion token"),
+    ("db", "logs, records and what the registry knows; copy while stopped, or with a tool that knows SQLite"),
+    (names::BLOBS, "what the registry holds; copy after db"),
     ("tuf", "the published trust root"),
     ("anchors.json", "what start-up compares all of it with"),
 ];
 
 fn text(dir: &Path, plan: &Plan, anchors: &Anchors) -> String {
     let mut text = format!("created {}\n\npublic names, now part of origins, trusted root and signing config\n", dir.display());
-    for service in ServiceName::ALL {
+    for service in ServiceName::ALL.into_iter().filter(|service| service.is_anchored()) {
         text.push_str(&format!("  {:<23} {}\n", service.title(), plan.urls.of(service)));
     }
     text.push_str("\ncannot be changed later\n");
@@ -72,6 +75,8 @@ fn text(dir: &Path, plan: &Plan, anchors: &Anchors) -> String {
         ("root.json", format!("{}   sha256 {}", dir.join(names::ROOT_JSON).display(), anchors.tuf.root_json)),
         ("without TUF", format!("{}", dir.join(names::TRUSTED_ROOT).display())),
         ("", format!("{}", dir.join(names::SIGNING_CONFIG).display())),
+        ("registry", format!("{}   its host begins every image's name", plan.urls.of(ServiceName::Registry))),
+        ("to who may promote", format!("{}   a secret: over a private way", dir.join(names::PROMOTION_TOKEN).display())),
     ] {
         text.push_str(&format!("  {what:<23} {value}\n"));
     }

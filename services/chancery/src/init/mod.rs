@@ -5,7 +5,7 @@
 
 pub(crate) mod keys;
 mod lists;
-mod text;
+pub(crate) mod text;
 mod trust;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use crate::anchors::{Anchors, FulcioAnchors, LogAnchors, RekorAnchors, TsaAnchor
 use crate::cli::{InitArgs, LogKey, Output};
 use crate::config::{ADMIN_PORT, Config, LabConfig};
 use crate::failure::{Failure, Outcome};
+use crate::gateway_command::token;
 use crate::layout::{Layout, names};
 use crate::names::{PublicUrls, ServiceName};
 use keys::Keys;
@@ -105,10 +106,13 @@ pub(crate) async fn create(dir: &Path, plan: &Plan) -> Outcome<Anchors> {
     let work = Work::begin(dir)?;
     let layout = Layout::new(work.path());
 
-    // 2. Keys and certificates.
+    // 2. Keys, certificates, and the secret of whoever may promote images.
     let keys = Keys::create(&layout, plan, created)?;
+    let token = layout.join(names::PROMOTION_TOKEN);
+    token::create(&token)
+        .map_err(|error| Failure::because("init_failed", format!("{} cannot be written", token.display()), &error))?;
 
-    // 3. Databases and logs; the Rekor log with its first two entries.
+    // 3. Databases, logs and the folder of blobs; the Rekor log with its first two entries.
     let config = write_config(&layout, plan, created)?;
 
     // 4. What clients are told.
@@ -135,13 +139,15 @@ fn write_config(layout: &Layout, plan: &Plan, created: Timestamp) -> Outcome<Con
 
 /// Makes every database; the Rekor log gets its first two entries here.
 async fn create_stores(config: &Config, clock: &Arc<dyn Clock>) -> Outcome<rekor::v2::Created> {
-    let (Some(ca), Some(ct), Some(log)) = (&config.fulcio, &config.ctlog, &config.rekor_v2) else {
+    let (Some(ca), Some(ct), Some(log), Some(registry)) = (&config.fulcio, &config.ctlog, &config.rekor_v2, &config.gateway)
+    else {
         return Err(Failure::new("init_failed", "the configuration that was just written lacks a section"));
     };
     fulcio::create(&ca.database)
         .await
         .map_err(|error| Failure::because("init_failed", "the certificate authority's record cannot be created", &error))?;
     ctlog::create(ct, clock.clone()).await.map_err(|error| Failure::explained(&error))?;
+    gateway::create(registry).await.map_err(|error| Failure::explained(&error))?;
     rekor::v2::create(log, clock.clone()).await.map_err(|error| Failure::explained(&error))
 }
 
@@ -193,7 +199,7 @@ fn anchors(
     let anchors = Anchors {
         version: VERSION,
         created,
-        public_urls: plan.urls.clone(),
+        public_urls: plan.urls.anchored(),
         fulcio: FulcioAnchors {
             root_certificate: certificate(keys.fulcio_chain.last()),
             intermediate_certificate: certificate(keys.fulcio_chain.first()),
@@ -369,7 +375,7 @@ fn owner_only(path: &Path) -> std::io::Result<()> {
 }
 
 /// Syncs every file and folder below `folder`, and itself.
-fn sync_tree(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn sync_tree(folder: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {

@@ -6,6 +6,7 @@ use chassis::config::ListenConfig;
 use jiff::Timestamp;
 
 use super::Plan;
+use crate::gateway_command;
 use crate::lab::identity::Issuer;
 use crate::layout::names;
 use crate::names::ServiceName;
@@ -39,6 +40,13 @@ pub(crate) fn chancery_yaml(plan: &Plan, created: Timestamp) -> String {
             ("timestamp_key", names::TUF_TIMESTAMP_KEY),
         ],
     );
+    let issuer = plan.lab.as_ref().map(|lab| lab.public_url.as_str());
+    text.push('\n');
+    text.push_str(&gateway_command::section::text(
+        plan.urls.of(ServiceName::Registry),
+        plan.listen(ServiceName::Registry),
+        issuer,
+    ));
     if let Some(lab) = &plan.lab {
         let _ = write!(text, "\nlab:\n  public_url: {}\n  http: {}\n", quoted(&lab.public_url), listen(&lab.http));
     }
@@ -97,12 +105,13 @@ fn lines(text: &mut String, pairs: &[(&str, &str)]) {
     }
 }
 
-fn listen(http: &ListenConfig) -> String {
+/// A listener's addresses.
+pub(crate) fn listen(http: &ListenConfig) -> String {
     let addresses: Vec<String> = http.listen.iter().map(|address| quoted(&address.to_string())).collect();
     format!("{{ listen: [{}] }}", addresses.join(", "))
 }
 
 /// A JSON string is a YAML string.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

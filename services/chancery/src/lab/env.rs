@@ -3,20 +3,26 @@
 use std::path::Path;
 
 use crate::layout::{Layout, names};
-use crate::names::{PublicUrls, ServiceName};
+use crate::names::{PublicUrls, ServiceName, host_of};
+
+/// Where the registry is, as image names begin.
+pub(crate) const REGISTRY: &str = "CHANCERY_REGISTRY";
+/// The file with the token that promotes.
+pub(crate) const TOKEN_FILE: &str = "CHANCERY_TOKEN_FILE";
+/// The file that says whom to trust.
+pub(crate) const TRUSTED_ROOT: &str = "CHANCERY_TRUSTED_ROOT";
 
 /// The environment, in the order it is printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Environment(Vec<(String, String)>);
 
 impl Environment {
-    /// The environment of the lab in `layout`; paths become absolute.
+    /// The environment of the lab in `layout`, but for its registry; paths become absolute.
     ///
     /// # Errors
     /// The current folder is gone.
     pub(crate) fn new(layout: &Layout, urls: &PublicUrls, oidc_issuer: &str, admin_url: &str) -> std::io::Result<Self> {
-        let dir = std::path::absolute(layout.dir())?;
-        let path = |name: &str| normal(&dir.join(name));
+        let path = |name: &str| absolute(layout, name);
         let url = |service| urls.of(service).to_owned();
         let pairs = [
             ("CHANCERY_FULCIO_URL", url(ServiceName::Fulcio)),
@@ -26,16 +32,41 @@ impl Environment {
             ("CHANCERY_TUF_URL", url(ServiceName::Tuf)),
             ("CHANCERY_OIDC_ISSUER", oidc_issuer.to_owned()),
             ("CHANCERY_ADMIN_URL", admin_url.to_owned()),
-            ("CHANCERY_ROOT_JSON", path(names::ROOT_JSON)),
-            ("CHANCERY_TRUSTED_ROOT", path(names::TRUSTED_ROOT)),
-            ("CHANCERY_SIGNING_CONFIG", path(names::SIGNING_CONFIG)),
-            ("CHANCERY_CLIENT_TRUST_CONFIG", path(names::CLIENT_TRUST_CONFIG)),
+            ("CHANCERY_ROOT_JSON", path(names::ROOT_JSON)?),
+            (TRUSTED_ROOT, path(names::TRUSTED_ROOT)?),
+            ("CHANCERY_SIGNING_CONFIG", path(names::SIGNING_CONFIG)?),
+            ("CHANCERY_CLIENT_TRUST_CONFIG", path(names::CLIENT_TRUST_CONFIG)?),
             // These three make cosign use the lab's trust root and a cache of the lab's own, without `initialize`.
             ("TUF_MIRROR", url(ServiceName::Tuf)),
-            ("TUF_ROOT_JSON", path(names::ROOT_JSON)),
-            ("TUF_ROOT", path("tuf-cache")),
+            ("TUF_ROOT_JSON", path(names::ROOT_JSON)?),
+            ("TUF_ROOT", path("tuf-cache")?),
         ];
         Ok(Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
+    }
+
+    /// With the registry at `public_url` and the token that promotes there.
+    ///
+    /// # Errors
+    /// The current folder is gone.
+    pub(crate) fn with_registry(mut self, layout: &Layout, public_url: &str) -> std::io::Result<Self> {
+        let host = host_of(public_url);
+        self.0.retain(|(name, _)| name != REGISTRY && name != TOKEN_FILE);
+        self.0.push((REGISTRY.to_owned(), host.to_owned()));
+        self.0.push((TOKEN_FILE.to_owned(), absolute(layout, names::PROMOTION_TOKEN)?));
+        Ok(self)
+    }
+
+    /// Adds the registry to the `D/env` of a lab that runs no more or not yet. Says whether it was missing.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub(crate) fn add_registry(layout: &Layout, public_url: &str) -> std::io::Result<bool> {
+        let before = Self::parse(&std::fs::read_to_string(layout.env())?);
+        let after = before.clone().with_registry(layout, public_url)?;
+        if after == before {
+            return Ok(false);
+        }
+        after.write(&layout.env()).map(|()| true)
     }
 
     /// Reads what [`Environment::to_shell`] wrote.
@@ -76,13 +107,11 @@ impl Environment {
     }
 }
 
-/// Removes `.` components; the file need not exist.
-fn normal(path: &Path) -> String {
-    path.components()
-        .filter(|part| !matches!(part, std::path::Component::CurDir))
-        .collect::<std::path::PathBuf>()
-        .display()
-        .to_string()
+/// A path below `D/` for any working folder, without `.` components; the file need not exist.
+fn absolute(layout: &Layout, name: &str) -> std::io::Result<String> {
+    let path = std::path::absolute(layout.dir())?.join(name);
+    let parts = path.components().filter(|part| !matches!(part, std::path::Component::CurDir));
+    Ok(parts.collect::<std::path::PathBuf>().display().to_string())
 }
 
 /// Single quotes, safe for any value.
@@ -97,9 +126,25 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let urls = PublicUrls::new(Some("corp.example"), &[]).unwrap();
-        let env = Environment::new(&Layout::new("./it's here"), &urls, "http://127.0.0.1:1", "http://127.0.0.1:2").unwrap();
+        let layout = Layout::new("./it's here");
+        let env = Environment::new(&layout, &urls, "http://127.0.0.1:1", "http://127.0.0.1:2")
+            .and_then(|env| env.with_registry(&layout, "http://localhost:5000"))
+            .unwrap();
+        assert_eq!(env.get(REGISTRY), Some("localhost:5000"));
         assert_eq!(Environment::parse(&env.to_shell()), env);
         assert!(env.get("TUF_ROOT").unwrap().starts_with('/') && !env.get("TUF_ROOT").unwrap().contains("/./"));
+    }
+
+    #[test]
+    fn the_registry_is_added_once_to_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        std::fs::write(layout.env(), "export A='1'\n").unwrap();
+        assert!(Environment::add_registry(&layout, "http://localhost:5000").unwrap());
+        assert!(!Environment::add_registry(&layout, "http://localhost:5000").unwrap());
+        let env = Environment::parse(&std::fs::read_to_string(layout.env()).unwrap());
+        assert_eq!((env.get("A"), env.get(REGISTRY)), (Some("1"), Some("localhost:5000")));
+        assert!(env.get(TOKEN_FILE).unwrap().ends_with("keys/promotion.token"));
     }
 
     #[test]

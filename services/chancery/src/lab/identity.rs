@@ -8,6 +8,10 @@ use serde_json::{Map, Value, json};
 /// How long a minted token lives.
 pub(crate) const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 
+/// The identity that the lab's proof signs with and the lab's policy wants: the workflow of `platform/hello` at the lab's GitHub
+/// Enterprise Server.
+pub(crate) const PROVEN: &str = "https://ghe.lab/platform/hello/.github/workflows/build.yml@refs/heads/main";
+
 /// The audience that every Sigstore client asks for.
 const AUDIENCE: &str = "sigstore";
 

@@ -1,7 +1,7 @@
 //! `chancery lab`: an installation on loopback, an issuer of test identities, and a proof that it works.
 
 mod cosign;
-mod env;
+pub(crate) mod env;
 pub(crate) mod identity;
 mod issuer;
 mod proof;
@@ -23,15 +23,16 @@ use crate::anchors::Anchors;
 use crate::cli::{DirArgs, LabArgs, LogKey, Output, Ports};
 use crate::config::{ADMIN_PORT, Config, LabConfig};
 use crate::failure::{Failure, Outcome};
+use crate::gateway_command::add::{self, Addition};
 use crate::init::{self, Plan};
 use crate::layout::{Layout, names};
-use crate::names::{PublicUrl, PublicUrls, ServiceName};
+use crate::names::{PublicUrl, PublicUrls, ServiceName, host_of};
 use crate::output;
 use crate::serve::{self, Sockets};
 use env::Environment;
-use identity::{Issuer, Subject};
+use identity::{Issuer, PROVEN, Subject};
 use issuer::LabIssuer;
-use screen::{Opening, Row, Screen};
+use screen::{Age, Opening, Row, Screen};
 
 /// Where the issuer listens unless told otherwise.
 const ISSUER_PORT: u16 = 8888;
@@ -45,8 +46,9 @@ pub(crate) async fn run(args: LabArgs, out: Output, telemetry: Telemetry) -> Out
 
     // 1. Every socket, then on the first start everything that will name them.
     let created = !layout.config().exists();
-    let sockets = if created { create(&layout, args.ports).await? } else { reopen(&layout).await? };
+    let sockets = if created { create(&layout, args.ports).await? } else { reopen(&layout, args.ports).await? };
     let config = Config::load(&layout.config())?;
+    let registry = config.gateway.as_ref().expect("a lab that lacked its registry has just got it");
     let issuer = Arc::new(token::open_issuer(&layout)?);
 
     // 2. The services, what clients need to know of them, and the opening lines.
@@ -56,9 +58,15 @@ pub(crate) async fn run(args: LabArgs, out: Output, telemetry: Telemetry) -> Out
     services.push(Service::new(sockets.issuer, issuer.clone().router()));
     let admin_url = sockets.of_services.admin.url();
     let environment = Environment::new(&layout, &anchors.public_urls, issuer.base(), &admin_url)
+        .and_then(|environment| environment.with_registry(&layout, &registry.public_url))
         .and_then(|environment| environment.write(&layout.env()).map(|()| environment))
         .map_err(|error| Failure::because("lab_folder", format!("{} cannot be written", layout.env().display()), &error))?;
-    screen.open(opening(&layout, created, &anchors, &issuer)?);
+    let age = match (created, sockets.registry_added) {
+        (true, _) => Age::Created,
+        (false, true) => Age::Completed,
+        (false, false) => Age::Kept,
+    };
+    screen.open(opening(&layout, age, &anchors, registry, &issuer)?);
 
     // 3. Serve; the proof is a client like any other.
     let process = Process::new(services).grace(config.grace.as_std()).admin(sockets.of_services.admin, telemetry);
@@ -103,6 +111,8 @@ pub(crate) fn print_env(args: &DirArgs, out: Output) -> Outcome {
 struct LabSockets {
     of_services: Sockets,
     issuer: Listener,
+    /// Whether the lab got its registry just now, after it was created.
+    registry_added: bool,
 }
 
 /// Binds free or well-known ports, then creates the installation that names them for ever.
@@ -115,7 +125,11 @@ async fn create(layout: &Layout, ports: Option<Ports>) -> Outcome<LabSockets> {
     let issuer = serve::bind("issuer", &ListenConfig::loopback(port(ISSUER_PORT))).await?;
     let admin = serve::bind("admin", &ListenConfig::loopback(port(ADMIN_PORT))).await?;
 
-    let urls: Vec<PublicUrl> = services.iter().map(|(service, listener)| PublicUrl(*service, listener.url())).collect();
+    let url = |service: ServiceName, listener: &Listener| match service {
+        ServiceName::Registry => add::lab_url(listener),
+        _ => listener.url(),
+    };
+    let urls: Vec<PublicUrl> = services.iter().map(|(service, listener)| PublicUrl(*service, url(*service, listener))).collect();
     let plan = Plan {
         urls: PublicUrls::new(None, &urls).map_err(|error| Failure::new("name_invalid", error.to_string()))?,
         listen: services.iter().map(|(_, listener)| at(listener)).collect(),
@@ -128,11 +142,12 @@ async fn create(layout: &Layout, ports: Option<Ports>) -> Outcome<LabSockets> {
     };
     init::create(layout.dir(), &plan).await?;
     services.sort_by_key(|(service, _)| serve::drain_position(*service));
-    Ok(LabSockets { of_services: Sockets { services, admin }, issuer })
+    Ok(LabSockets { of_services: Sockets { services, admin }, issuer, registry_added: false })
 }
 
-/// Binds what the lab was created with: its ports are part of a signed trust root.
-async fn reopen(layout: &Layout) -> Outcome<LabSockets> {
+/// Binds what the lab was created with: its ports are part of a signed trust root. One that was created before there was a registry
+/// gets it here.
+async fn reopen(layout: &Layout, ports: Option<Ports>) -> Outcome<LabSockets> {
     let config = Config::load(&layout.config())?;
     let Some(lab) = &config.lab else {
         return Err(Failure::new("not_a_lab", format!("{} is an installation, not a lab", layout.dir().display()))
@@ -141,9 +156,28 @@ async fn reopen(layout: &Layout) -> Outcome<LabSockets> {
     let fixed = |failure: Failure| {
         failure.advise("The lab's trust root names this port, so it cannot move: stop what uses it, or start a new lab in another folder with --ports auto.")
     };
-    let of_services = Sockets::bind(&config, &serve::DRAIN_ORDER).await.map_err(fixed)?;
+    let services: Vec<ServiceName> =
+        serve::DRAIN_ORDER.into_iter().filter(|service| service.is_anchored() || config.gateway.is_some()).collect();
+    let mut of_services = Sockets::bind(&config, &services).await.map_err(fixed)?;
     let issuer = serve::bind("issuer", &lab.http).await.map_err(fixed)?;
-    Ok(LabSockets { of_services, issuer })
+    let registry_added = config.gateway.is_none();
+    if registry_added {
+        let listener = bind_registry(&config, ports).await?;
+        add::complete(layout, Addition::for_lab(&config, &listener)?).await?;
+        of_services.services.insert(0, (ServiceName::Registry, listener));
+    }
+    Ok(LabSockets { of_services, issuer, registry_added })
+}
+
+async fn bind_registry(config: &Config, ports: Option<Ports>) -> Outcome<Listener> {
+    let port = match ports {
+        Some(Ports::Auto) => 0,
+        Some(Ports::Default) => ServiceName::Registry.port(),
+        None => add::lab_port(config),
+    };
+    serve::bind(ServiceName::Registry.section(), &ListenConfig::loopback(port)).await.map_err(|failure| {
+        failure.advise("This lab is to get a registry: stop what uses the port, or start it with --ports auto, and the registry takes a free one for good.")
+    })
 }
 
 fn at(listener: &Listener) -> ListenConfig {
@@ -163,11 +197,7 @@ async fn prove(layout: &Layout, environment: &Environment, issuer: &LabIssuer, s
         .mint(&claims)
         .await
         .map_err(|error| Failure::because("lab_issuer_key", "the lab issuer's key cannot sign", &error))?;
-    let identity = proof::Identity {
-        token,
-        subject: "https://ghe.lab/platform/hello/.github/workflows/build.yml@refs/heads/main".to_owned(),
-        issuer: Issuer::Ghes.url(issuer.base()),
-    };
+    let identity = proof::Identity { token, subject: PROVEN.to_owned(), issuer: Issuer::Ghes.url(issuer.base()) };
     proof::run(environment, identity, |step| {
         record.passed.insert(step.step);
         screen.passed(step);
@@ -179,7 +209,7 @@ async fn prove(layout: &Layout, environment: &Environment, issuer: &LabIssuer, s
 }
 
 /// The facts of the screen, read from the files that clients get.
-fn opening(layout: &Layout, created: bool, anchors: &Anchors, issuer: &LabIssuer) -> Outcome<Opening> {
+fn opening(layout: &Layout, age: Age, anchors: &Anchors, registry: &gateway::Config, issuer: &LabIssuer) -> Outcome<Opening> {
     let chain = |name: &str| {
         let unreadable = |error: &(dyn std::error::Error + 'static)| {
             Failure::because("certificate_unusable", format!("{} cannot be read", layout.join(name).display()), error)
@@ -191,16 +221,16 @@ fn opening(layout: &Layout, created: bool, anchors: &Anchors, issuer: &LabIssuer
     let tsa_until = chain(names::TSA_CHAIN)?.first().map(pki::Certificate::not_after);
     let root = std::fs::read(layout.join(names::ROOT_JSON)).ok();
     let root_expires = root.as_deref().and_then(expires);
-    let row = |service: ServiceName, label, digest: &str, until| Row {
+    let row = |service: ServiceName, label: &'static str, digest: &str, until| Row {
         title: service.title(),
         url: anchors.public_urls.of(service).to_owned(),
-        label,
+        label: label.into(),
         digest: digest.to_owned(),
         until,
     };
     Ok(Opening {
         dir: layout.dir().display().to_string(),
-        created,
+        age,
         root_json: layout.join(names::ROOT_JSON).display().to_string(),
         root_digest: anchors.tuf.root_json.clone(),
         rows: vec![
@@ -209,9 +239,42 @@ fn opening(layout: &Layout, created: bool, anchors: &Anchors, issuer: &LabIssuer
             row(ServiceName::RekorV2, "log id", &anchors.rekor_v2.key, None),
             row(ServiceName::Tsa, "certificate", &anchors.tsa.certificate, tsa_until),
             row(ServiceName::Tuf, "version 1", "", root_expires),
+            Row {
+                title: ServiceName::Registry.title(),
+                url: host_of(&registry.public_url).to_owned(),
+                label: wants(registry).into(),
+                digest: String::new(),
+                until: None,
+            },
         ],
+        registry: host_of(&registry.public_url).to_owned(),
         issuer: issuer.base().to_owned(),
     })
+}
+
+/// What the registry's policies want, in a few words.
+fn wants(registry: &gateway::Config) -> String {
+    let policies: Vec<String> = registry.policies.iter().map(wanted_by).collect();
+    if policies.is_empty() { "no policy: any image may go anywhere".to_owned() } else { policies.join("; ") }
+}
+
+fn wanted_by(policy: &gateway::PolicyConfig) -> String {
+    let identity = policy.identities.first();
+    let subject = identity.and_then(|identity| identity.subject.as_deref().or(identity.subject_pattern.as_deref()));
+    // The URI of a workflow begins with its repository.
+    let workflow = |uri: &str| {
+        let (repository, _) = uri.strip_prefix("https://ghe.lab/")?.split_once("/.github/")?;
+        Some(repository.to_owned())
+    };
+    let by = subject.map_or_else(|| "nobody".to_owned(), |subject| workflow(subject).unwrap_or_else(|| subject.to_owned()));
+    let mut text = format!("{} wants a signature by {by}", policy.repositories);
+    for predicate_type in &policy.attestations {
+        let name = evidence::predicate::name(predicate_type);
+        // As it is spoken: an SPDX SBOM, an OpenVEX document.
+        let article = if name.starts_with(['S', 'O', 'i', 'a']) { "an" } else { "a" };
+        text.push_str(&format!(" and {article} {name}"));
+    }
+    text
 }
 
 /// The expiry of a TUF document.

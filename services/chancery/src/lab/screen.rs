@@ -1,11 +1,13 @@
 //! What a person sees while a lab starts.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::proof::{self, Passed};
 use crate::cli::Output;
+use crate::layout::names;
 use crate::output::{Style, date, duration, print, print_json, short};
 
 /// One service on the screen.
@@ -15,12 +17,23 @@ pub(crate) struct Row {
     pub title: &'static str,
     /// Where it is.
     pub url: String,
-    /// What identifies it, for example `log id`; empty when nothing does.
-    pub label: &'static str,
+    /// What identifies it, for example `log id`, or what else there is to know of it.
+    pub label: Cow<'static, str>,
     /// The fingerprint behind the label, in full.
     pub digest: String,
     /// When it ends, if it does.
     pub until: Option<jiff::Timestamp>,
+}
+
+/// What a start found in the lab's folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// Nothing: the lab was created.
+    Created,
+    /// A lab without a registry, which it got.
+    Completed,
+    /// A whole lab.
+    Kept,
 }
 
 /// What the opening lines tell.
@@ -28,14 +41,16 @@ pub(crate) struct Row {
 pub(crate) struct Opening {
     /// The lab's folder, as it was given.
     pub dir: String,
-    /// Whether this start created it.
-    pub created: bool,
+    /// What this start found.
+    pub age: Age,
     /// The trust root people hand out.
     pub root_json: String,
     /// Its SHA-256.
     pub root_digest: String,
     /// The services.
     pub rows: Vec<Row>,
+    /// The registry, as image names begin.
+    pub registry: String,
     /// The issuer's URL.
     pub issuer: String,
 }
@@ -82,12 +97,14 @@ impl Screen {
     /// The last lines: it is ready, and what now.
     pub(crate) fn ready(&self, took: Duration, environment: &Value) {
         match (self.output, &self.opening) {
-            (Output::Text, Some(opening)) => print(&ready_text(took, &opening.dir)),
+            (Output::Text, Some(opening)) => print(&ready_text(took, opening)),
             (Output::Json, Some(opening)) => print_json(&json!({
                 "dir": opening.dir,
-                "created": opening.created,
+                "created": opening.age == Age::Created,
+                "registry_added": opening.age == Age::Completed,
                 "trust_root": { "path": opening.root_json, "sha256": opening.root_digest },
                 "services": opening.rows.iter().map(row_json).collect::<Vec<_>>(),
+                "registry": opening.registry,
                 "issuer": opening.issuer,
                 "proof": proof::to_json(&self.steps),
                 "environment": environment,
@@ -100,22 +117,30 @@ impl Screen {
 
 fn opening_text(opening: &Opening, style: Style) -> String {
     let Opening { dir, root_json, root_digest, .. } = opening;
-    let age = if opening.created {
-        "created now; keys lie there unencrypted; delete the folder to start over"
-    } else {
-        "kept from an earlier start; keys lie there unencrypted; delete the folder to start over"
+    let age = match opening.age {
+        Age::Created => "created now",
+        Age::Completed | Age::Kept => "kept from an earlier start",
     };
     let mut text = format!(
-        "{}   a private Sigstore on this machine, for trying things out\n\
-         data           {dir}   {age}\n\
-         trust root     {root_json}   sha256 {}…   the one value to hand to clients\n\n",
+        "{}   a private Sigstore and registry on this machine, for trying things out\n\
+         data           {dir}   {age}; keys lie there unencrypted; delete the folder to start over\n\
+         trust root     {root_json}   sha256 {}…   the one value to hand to clients\n",
         style.strong("Chancery lab"),
         short(root_digest),
     );
+    if opening.age == Age::Completed {
+        text.push_str(&format!(
+            "added          a registry, which this lab was created without: {dir}/{}, {dir}/{}, {dir}/{}, section gateway\n",
+            names::GATEWAY_DB,
+            names::BLOBS,
+            names::PROMOTION_TOKEN,
+        ));
+    }
+    text.push('\n');
     let width = opening.rows.iter().map(|row| row.url.len()).max().unwrap_or(0).max(opening.issuer.len());
     for row in &opening.rows {
         let identity =
-            if row.digest.is_empty() { row.label.to_owned() } else { format!("{:<16} {}", row.label, short(&row.digest)) };
+            if row.digest.is_empty() { row.label.to_string() } else { format!("{:<16} {}", row.label, short(&row.digest)) };
         let until = row.until.map(|until| format!("until {}", date(until))).unwrap_or_default();
         let line = format!("  {:<23} {:<width$}   {identity:<31} {until}", row.title, row.url);
         text.push_str(line.trim_end());
@@ -125,17 +150,24 @@ fn opening_text(opening: &Opening, style: Style) -> String {
     text
 }
 
-fn ready_text(took: Duration, dir: &str) -> String {
+fn ready_text(took: Duration, opening: &Opening) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "chancery".to_owned());
+    let Opening { dir, registry, .. } = opening;
     let dir = if dir == crate::cli::DEFAULT_LAB_DIR { String::new() } else { format!(" --dir {dir}") };
-    format!(
-        "\nready in {:.1} s. In another shell:\n  \
-           alias chancery={program}\n  \
-           eval \"$(chancery env{dir})\"\n  \
-           export SIGSTORE_ID_TOKEN=$(chancery lab token{dir} --ghes platform/hello)        # valid 10 minutes\n  \
-           cosign sign-blob --yes --bundle b.json FILE\n",
-        took.as_secs_f64()
-    )
+    let commands = [
+        (format!("alias chancery={program}"), ""),
+        (format!("eval \"$(chancery env{dir})\""), ""),
+        (format!("export SIGSTORE_ID_TOKEN=$(chancery lab token{dir} --ghes platform/hello)"), "valid 10 minutes"),
+        (format!("cosign sign --yes --recursive {registry}/staging/mine@sha256:…"), "an image you pushed"),
+    ];
+    let width = commands.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
+    let mut text = format!("\nready in {:.1} s. In another shell:\n", took.as_secs_f64());
+    for (command, remark) in &commands {
+        let remark = if remark.is_empty() { String::new() } else { format!("   # {remark}") };
+        text.push_str(format!("  {command:<width$}{remark}").trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 fn row_json(row: &Row) -> Value {
