@@ -34,6 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("verify", &["bundle", "entry", "pki", "ct", "tsp", "note", "merkle", "clock"]),
     ("evidence", &["oci", "verify"]),
     ("sign", &["bundle", "entry", "pki", "tsp", "keys", "clock"]),
+    ("registry", &["oci"]),
     ("testkit", &["merkle", "note", "pki", "tsp", "ct", "entry", "clock"]),
     // Services: libraries, one per trust domain. No row names another service.
     ("fulcio", &["pki", "ct", "keys", "chassis", "clock"]),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::redirect::{Action, Attempt, Policy};
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, ClientBuilder};
 
 use crate::crypto;
 use crate::report::Explain;
@@ -12,28 +12,34 @@ use crate::report::Explain;
 /// A client that trusts the machine's roots (also those of `SSL_CERT_FILE` and `SSL_CERT_DIR`) and the PEM files in
 /// `authorities`, follows redirects within one origin only, uses no proxy, and gives up after 30 s.
 ///
-/// A machine without roots is no error: inside a private network, or on loopback, the files may be all there is.
-///
 /// # Errors
 /// [`ClientError`] names the file that cannot be used.
 pub fn http_client(authorities: &[PathBuf]) -> Result<Client, ClientError> {
     const CONNECT: Duration = Duration::from_secs(10);
     const WHOLE: Duration = Duration::from_secs(30);
+    http_client_builder(authorities)?
+        .redirect(Policy::custom(within_origin))
+        .connect_timeout(CONNECT)
+        .timeout(WHOLE)
+        .build()
+        .map_err(ClientError::Build)
+}
+
+/// What every client for outgoing calls begins with: whom it trusts, who it is, and no proxy. Redirects and time limits are for the
+/// caller to decide.
+///
+/// A machine without roots is no error: inside a private network, or on loopback, the files may be all there is.
+///
+/// # Errors
+/// [`ClientError`] names the file that cannot be used.
+pub fn http_client_builder(authorities: &[PathBuf]) -> Result<ClientBuilder, ClientError> {
     crypto::install();
     let mut roots = native_roots();
     for path in authorities {
         roots.extend(read(path)?);
     }
-    Client::builder()
-        .tls_certs_only(roots)
-        .redirect(Policy::custom(within_origin))
-        .referer(false)
-        .no_proxy()
-        .connect_timeout(CONNECT)
-        .timeout(WHOLE)
-        .user_agent(concat!("chancery/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(ClientError::Build)
+    let agent = concat!("chancery/", env!("CARGO_PKG_VERSION"));
+    Ok(Client::builder().tls_certs_only(roots).referer(false).no_proxy().user_agent(agent))
 }
 
 /// The client for outgoing calls cannot be built.

@@ -26,7 +26,7 @@ pub mod service;
 pub mod telemetry;
 mod tls;
 
-pub use client::{ClientError, http_client};
+pub use client::{ClientError, http_client, http_client_builder};
 pub use process::{Ended, Process, Shutdown};
 pub use ready::{Gate, ReadyCheck};
 pub use report::Explain;
