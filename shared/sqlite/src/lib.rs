@@ -158,6 +158,17 @@ fn pool(connections: u32) -> SqlitePoolOptions {
                 }
             })
         })
+        .after_release(|connection, _| Box::pin(has_no_transaction(connection)))
+}
+
+/// Whether a connection may be used again. When the disk is full SQLite rolls back by itself; the rollback that follows then fails,
+/// the connection is for ever taken to be in a transaction, and every later one is refused. Such a connection is opened anew.
+async fn has_no_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // A rollback that was asked for is done before this is answered.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 /// A setting that is not as it must be: every connection is asked, none is trusted to have listened.
@@ -275,6 +286,32 @@ mod tests {
         let database = Database::create(folder.path().join("a.db"), &SCHEMA).await.unwrap();
         assert!(sqlx::query("DELETE FROM _sqlx_migrations").execute(database.readers()).await.is_err());
         assert!(sqlx::query("DELETE FROM _sqlx_migrations").execute(database.writer()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_rollback_by_sqlite_itself_does_not_end_all_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create(folder.path().join("a.db"), &SCHEMA).await.unwrap();
+        let writer = database.writer();
+        sqlx::query("CREATE TABLE t (a UNIQUE)").execute(writer).await.unwrap();
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        // As a full disk does, only that this can be had at will.
+        let rolls_back = "INSERT OR ROLLBACK INTO t VALUES (1), (1)";
+        assert!(sqlx::query(rolls_back).execute(&mut *transaction).await.is_err());
+        drop(transaction);
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        sqlx::query("INSERT INTO t VALUES (1)").execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_is_dropped_keeps_its_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create(folder.path().join("a.db"), &SCHEMA).await.unwrap();
+        let writer = database.writer();
+        sqlx::query("CREATE TEMP TABLE of_this_connection (a)").execute(writer).await.unwrap();
+        drop(writer.begin_with("BEGIN IMMEDIATE").await.unwrap());
+        sqlx::query("INSERT INTO of_this_connection VALUES (1)").execute(writer).await.unwrap();
     }
 
     #[tokio::test]
