@@ -1,0 +1,9 @@
+//! The store as its users see it, on files.
+
+mod cached;
+mod conditions;
+mod deleting;
+mod faults;
+mod listing;
+mod pushing;
+mod support;
