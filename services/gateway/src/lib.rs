@@ -6,13 +6,19 @@
 
 mod access;
 mod api;
+#[allow(dead_code, unused_imports, reason = "its users follow")]
+mod blobs;
 mod config;
 mod error;
+mod faults;
 mod policy;
 mod promotion;
 mod start;
+#[allow(dead_code, unused_imports, reason = "its users follow")]
+mod store;
 
 pub use access::SecretError;
+pub use blobs::BlobFolderError;
 pub use config::{Config, IdentityConfig, Mode, PolicyConfig, PromoterConfig, Require, UpstreamConfig};
 pub use error::StartError;
 pub use policy::{Clause, Place, PolicyError, PolicyReport, PolicyResult, Reason, Requirement, TrustError};
