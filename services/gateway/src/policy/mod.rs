@@ -7,11 +7,13 @@
 //! - [`guard`] is what a client may write into a repository under policy: nothing that a tag or a runtime could take for an image.
 
 mod decide;
+pub(crate) mod guard;
 mod report;
 mod rules;
 mod trust;
 
 pub(crate) use decide::{Attached, Decision, Examined, Subject, decide};
+pub(crate) use guard::{Guard, Guarded};
 pub use report::{Clause, Place, PolicyReport, PolicyResult, Reason, Requirement};
 pub use rules::PolicyError;
 pub(crate) use rules::{Policies, Policy};

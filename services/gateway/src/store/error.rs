@@ -107,5 +107,7 @@ fn unmet(condition: &Condition, tag: Option<&Tag>) -> String {
         (Condition::Present(digest), _) => format!("{digest} is not in the repository"),
         (Condition::Unreached(digest), Some(tag)) => format!("tag {tag} reaches {digest}"),
         (Condition::Unreached(digest), None) => format!("a tag reaches {digest}"),
+        (Condition::Attached { digest, to: None }, _) => format!("{digest} is not in the repository as something attached"),
+        (Condition::Attached { digest, to: Some(to) }, _) => format!("{digest} is not attached to {to} in the repository"),
     }
 }

@@ -103,6 +103,14 @@ impl Write {
         Ok(found.map_err(failed("finding a manifest"))?.is_some())
     }
 
+    /// What a manifest of this repository is attached to.
+    pub(super) async fn subject_of(&mut self, repository: &Repository, digest: &Digest) -> Result<Option<Digest>, StoreError> {
+        let query = sqlx::query_scalar("SELECT subject FROM manifest WHERE repository = $1 AND digest = $2");
+        let found = query.bind(repository.id).bind(digest.as_str()).fetch_optional(self.connection()).await;
+        let found: Option<Option<String>> = found.map_err(failed("finding what a manifest is attached to"))?;
+        rows::optional_digest(found.flatten().as_deref())
+    }
+
     /// What a manifest refers to and this repository does not have, each once. Content that lives elsewhere, and the subject, may be
     /// absent. A member of an index may be a manifest or a blob.
     pub(super) async fn missing(&mut self, repository: &Repository, manifest: &Manifest) -> Result<Vec<Digest>, StoreError> {

@@ -117,8 +117,16 @@ pub(crate) enum References {
 pub(crate) enum Condition {
     /// This manifest is here.
     Present(Digest),
-    /// No tag points to this manifest, nor to an index that has it as a member, however deep.
+    /// No tag reaches this manifest: none points to it, to an index that has it as a member, or to what it is attached to, however
+    /// many such steps there are.
     Unreached(Digest),
+    /// This manifest is here, and attached to something.
+    Attached {
+        /// The manifest.
+        digest: Digest,
+        /// To what, if that matters.
+        to: Option<Digest>,
+    },
 }
 
 /// What a write of a manifest did.

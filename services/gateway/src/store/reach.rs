@@ -1,4 +1,4 @@
-//! What a tag reaches: the manifest it points to and, if that is an index, its members, however deep.
+//! What a tag reaches: the manifest it points to, the members of an index, and what is attached to any of these, however deep.
 
 use oci::{Digest, RepositoryName, Tag};
 use sqlx::SqliteExecutor;
@@ -15,6 +15,10 @@ pub(super) const REACHED: &str = "WITH RECURSIVE \
         SELECT parent.digest FROM up \
         JOIN child ON child.repository = (SELECT id FROM here) AND child.digest = up.digest \
         JOIN manifest parent ON parent.id = child.parent \
+        UNION \
+        SELECT attached.subject FROM up \
+        JOIN manifest attached ON attached.repository = (SELECT id FROM here) AND attached.digest = up.digest \
+        WHERE attached.subject IS NOT NULL \
     ) \
     SELECT tag.name FROM up JOIN tag ON tag.repository = (SELECT id FROM here) AND tag.digest = up.digest \
     ORDER BY tag.name LIMIT 1";

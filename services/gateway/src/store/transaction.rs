@@ -100,6 +100,10 @@ impl Write {
                     let tag = super::reach::tag_that_reaches(self.connection(), &repository.name, digest).await?;
                     (tag.is_none(), tag)
                 }
+                Condition::Attached { digest, to } => {
+                    let subject = self.subject_of(repository, digest).await?;
+                    (subject.is_some_and(|subject| to.as_ref().is_none_or(|to| subject == *to)), None)
+                }
             };
             if !holds {
                 return Err(Unmet { condition: condition.clone(), tag }.into());

@@ -24,6 +24,47 @@ async fn what_a_tag_reaches_is_not_deleted() {
     );
 }
 
+/// A signature is as much a part of what was tagged as a platform is: without it the rest proves nothing any more.
+#[tokio::test]
+async fn what_is_attached_to_what_a_tag_reaches_is_not_deleted() {
+    let world = World::new().await;
+    let member = world.image("a", "layer", &[]).await;
+    let signature = world.referrer("a", &member, "signature").await;
+    let of_it = world.referrer("a", &signature, "signature of the signature").await;
+    let alone = world.referrer("a", &Digest::of(b"nowhere"), "of something that is not here").await;
+    world.push("a", &index(&[&member]), &["x"]).await;
+    for digest in [&signature, &of_it] {
+        let conditions = vec![Condition::Unreached(digest.clone())];
+        let refused = world.store.delete_manifest(&name("a"), digest, conditions, "tester").await.unwrap_err();
+        assert!(matches!(refused, DeleteError::Unmet(Unmet { tag: Some(found), .. }) if found == tag("x")));
+    }
+    let conditions = vec![Condition::Unreached(alone.clone())];
+    assert!(world.store.delete_manifest(&name("a"), &alone, conditions, "tester").await.unwrap());
+}
+
+#[tokio::test]
+async fn what_must_be_attached() {
+    let world = World::new().await;
+    let subject = world.image("a", "layer", &[]).await;
+    let (signature, plain) = (world.referrer("a", &subject, "one").await, world.image("a", "plain", &[]).await);
+    let elsewhere = world.referrer("b", &subject, "two").await;
+    let attached = |digest: &Digest, to: Option<&Digest>| Condition::Attached { digest: digest.clone(), to: to.cloned() };
+    let holds = async |condition: Condition| {
+        let mut put = put("a", &index(&[]), &[]);
+        put.conditions = vec![condition];
+        match world.store.put_manifest(put).await {
+            Ok(_) => true,
+            Err(PutError::Unmet(_)) => false,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert!(holds(attached(&signature, None)).await && holds(attached(&signature, Some(&subject))).await);
+    for digest in [&plain, &elsewhere, &Digest::of(b"nowhere")] {
+        assert!(!holds(attached(digest, None)).await, "{digest}");
+    }
+    assert!(!holds(attached(&signature, Some(&plain))).await);
+}
+
 #[tokio::test]
 async fn a_tag_that_comes_between_question_and_deletion_is_seen() {
     let world = World::new().await;
