@@ -38,6 +38,15 @@ pub struct Config {
     pub anonymous_pull: bool,
 }
 
+impl Config {
+    /// What stands before the names of repositories, in image names and in challenges: the host of the public URL with its port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let url = self.public_url.trim_end_matches('/');
+        url.split_once("://").map_or(url, |(_, host)| host)
+    }
+}
+
 /// A registry whose repositories appear here under a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

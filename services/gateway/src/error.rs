@@ -1,10 +1,14 @@
 //! Why the gateway is not made or opened: always the operator's to mend.
 
+use std::error::Error;
 use std::path::PathBuf;
 
 use chassis::Explain;
+use oci::NameError;
+use sqlite::DatabaseError;
 
-use crate::{PolicyError, SecretError, TrustError};
+use crate::blobs::StartingBlobs;
+use crate::{BlobFolderError, PolicyError, SecretError, TrustError};
 
 /// The gateway cannot be made or opened.
 #[derive(Debug, thiserror::Error)]
@@ -31,12 +35,38 @@ pub enum StartError {
         /// What each is for.
         purposes: [String; 2],
     },
+    /// An upstream has no place here.
+    #[error("{prefix} cannot be the prefix of an upstream's repositories")]
+    Prefix {
+        /// As configured.
+        prefix: String,
+        /// What is the matter with it.
+        source: NameError,
+    },
     /// A policy cannot be meant.
     #[error(transparent)]
     Policy(#[from] PolicyError),
     /// There is nothing to verify with.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The folder of blobs.
+    #[error(transparent)]
+    Blobs(#[from] BlobFolderError),
+    /// What is in the database cannot be read.
+    #[error("the registry's database was opened, and cannot be read")]
+    Contents(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl From<StartingBlobs> for StartError {
+    fn from(error: StartingBlobs) -> Self {
+        match error {
+            StartingBlobs::Folder(error) => Self::Blobs(error),
+            StartingBlobs::Store(error) => Self::Contents(error.into()),
+        }
+    }
 }
 
 impl Explain for StartError {
@@ -45,8 +75,19 @@ impl Explain for StartError {
             Self::PushToken { .. } => "registry_push_token",
             Self::Secret { .. } => "registry_secret",
             Self::SecretShared { .. } => "registry_secret_shared",
+            Self::Prefix { .. } => "upstream_prefix",
             Self::Policy(error) => error.code(),
             Self::Trust(error) => error.code(),
+            Self::Database(error) => error.code(),
+            Self::Blobs(error) => error.code(),
+            Self::Contents(_) => "registry_database",
+        }
+    }
+
+    fn details(&self) -> Vec<String> {
+        match self {
+            Self::Database(error) => error.details(),
+            error => std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string).collect(),
         }
     }
 
@@ -55,7 +96,11 @@ impl Explain for StartError {
             Self::PushToken { .. } => "Set gateway.push_token_file to a file with a secret of your own, or listen at 127.0.0.1.",
             Self::Secret { .. } => "Put a secret of at least 16 characters into the file, for example from: openssl rand -hex 32",
             Self::SecretShared { .. } => "Give each purpose a secret of its own.",
+            Self::Prefix { .. } => "Set gateway.upstreams[].prefix to a repository name such as hub or ghcr.io/org.",
             Self::Policy(error) => error.advice(),
+            Self::Database(error) => error.advice(),
+            Self::Blobs(error) => return error.advice(),
+            Self::Contents(_) => "Restore the database from a backup, or start the version that wrote it last.",
             Self::Trust(_) => "Name the file in gateway.trusted_root; chancery init writes trust/trusted_root.json.",
         };
         Some(advice.to_owned())

@@ -9,6 +9,7 @@ mod api;
 #[allow(dead_code, unused_imports, reason = "its users follow")]
 mod blobs;
 mod config;
+mod contents;
 mod error;
 mod faults;
 mod policy;
@@ -16,6 +17,11 @@ mod promotion;
 mod start;
 #[allow(dead_code, unused_imports, reason = "its users follow")]
 mod store;
+mod writes;
+
+use std::sync::Arc;
+
+use clock::Clock;
 
 pub use access::SecretError;
 pub use blobs::BlobFolderError;
@@ -24,3 +30,14 @@ pub use error::StartError;
 pub use policy::{Clause, Place, PolicyError, PolicyReport, PolicyResult, Reason, Requirement, TrustError};
 pub use promotion::{AttestationCount, Destination, Promotion, PromotionRequest, PromotionState, Source, Unverified};
 pub use start::{Gateway, create, open};
+
+/// What the handlers share.
+#[derive(Debug)]
+struct App {
+    access: access::Access,
+    contents: contents::Contents,
+    writes: writes::Writes,
+    clock: Arc<dyn Clock>,
+    /// The longest name of a repository, in characters: clients put the host before it and take no more than 255 of both.
+    longest_name: usize,
+}

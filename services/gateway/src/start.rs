@@ -2,47 +2,91 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use axum::Router;
 use chassis::ReadyCheck;
+use chassis::reason::chain;
 use clock::Clock;
+use oci::MAX_NAME_LENGTH;
 
-use crate::{Config, StartError};
+use crate::access::Access;
+use crate::blobs::{Blobs, UploadLimits};
+use crate::contents::Contents;
+use crate::policy::Policies;
+use crate::store::Store;
+use crate::writes::Writes;
+use crate::{App, Config, StartError, api};
 
-/// Makes what `config` names: the database and the folder of blobs. Never overwrites.
+/// Makes what `config` names: the folder of blobs, then the database. Never overwrites.
+///
+/// A crash in between leaves a folder without a database: whoever calls this works in a folder that counts only when all of it is there,
+/// and starts over.
 ///
 /// # Errors
 /// [`StartError`]: something is there already, or cannot be written.
 pub async fn create(config: &Config) -> Result<(), StartError> {
-    check(config)
+    check(config)?;
+    Blobs::create(&config.blobs).await?;
+    Store::create(&config.database).await?;
+    Ok(())
 }
 
 /// Opens what [`create`] made.
 ///
 /// # Errors
 /// [`StartError`], naming what is missing or does not fit.
-pub async fn open(config: &Config, _clock: Arc<dyn Clock>) -> Result<Gateway, StartError> {
+pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Gateway, StartError> {
     check(config)?;
-    Ok(Gateway(()))
+    let access = Access::load(config)?;
+    Policies::read(&config.policies, &config.upstreams)?;
+    let prefix = |prefix: &String| prefix.parse().map_err(|source| StartError::Prefix { prefix: prefix.clone(), source });
+    let proxied = config.upstreams.iter().map(|upstream| prefix(&upstream.prefix)).collect::<Result<_, _>>()?;
+    let store = Store::open(&config.database, clock.clone()).await?;
+    let blobs = Blobs::open(&config.blobs, store.clone(), clock.clone(), UploadLimits::default()).await?;
+    let contents = Contents::new(store.clone(), blobs.clone());
+    let writes = Writes::new(store.clone(), blobs.clone(), proxied);
+    let longest_name = MAX_NAME_LENGTH.saturating_sub(config.host().len() + 1);
+    Ok(Gateway { app: Arc::new(App { access, contents, writes, clock, longest_name }), store, blobs })
 }
 
 /// A running gateway: a handle, cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Gateway(());
+pub struct Gateway {
+    app: Arc<App>,
+    store: Store,
+    blobs: Blobs,
+}
 
 impl Gateway {
     /// Everything it answers, layers included.
     pub fn router(&self) -> Router {
-        Router::new()
+        api::router(Arc::clone(&self.app))
     }
 
     /// What must hold before the process is ready.
     #[must_use]
     pub fn ready_checks(&self) -> Vec<Arc<dyn ReadyCheck>> {
-        Vec::new()
+        vec![Arc::new(DatabaseAnswers(self.store.clone()))]
     }
 
-    /// Finishes what is under way and lets go of the database.
-    pub async fn close(self) {}
+    /// Finishes what is under way, keeps what has arrived of uploads, and lets go of the database.
+    pub async fn close(self) {
+        self.blobs.close();
+        self.store.close().await;
+    }
+}
+
+struct DatabaseAnswers(Store);
+
+#[async_trait]
+impl ReadyCheck for DatabaseAnswers {
+    fn name(&self) -> &str {
+        "database answers"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.0.check().await.map_err(|error| chain(&error))
+    }
 }
 
 /// What can be refused from the configuration alone.

@@ -47,7 +47,7 @@ struct Inner {
     readers: SqlitePool,
     /// Held for as long as the database is open. A second process would be kept from a fork by the state row all the same; this lock
     /// turns two that fight for it into a message at start-up.
-    _lock: File,
+    lock: File,
 }
 
 impl Database {
@@ -84,10 +84,12 @@ impl Database {
         Self::connect(path, schema, lock).await
     }
 
-    /// Ends all connections, once nothing uses them any more, and lets the next process in when the last handle is dropped.
+    /// Ends all connections, once nothing uses them any more, and lets the next process in, whatever handles are left.
     pub async fn close(&self) {
         self.0.readers.close().await;
         self.0.writer.close().await;
+        // If it fails, the lock ends with the last handle.
+        let _ = self.0.lock.unlock();
     }
 
     /// Where the file is.
@@ -119,7 +121,7 @@ impl Database {
             source => DatabaseError::Schema { path: path.to_owned(), source },
         })?;
         let readers = pool(READERS).connect_with(options(path).read_only(true)).await.map_err(failed)?;
-        Ok(Self(Arc::new(Inner { path: path.to_owned(), writer, readers, _lock: lock })))
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), writer, readers, lock })))
     }
 }
 

@@ -84,8 +84,8 @@ impl Access {
             known.push(("pushing", push));
         }
         secret::all_different(&known)?;
-        let realm = config.public_url.trim_end_matches('/');
-        let service = realm.split_once("://").map_or(realm, |(_, host)| host);
+        // The host that clients know already: some refuse to send a password to any other in a private network.
+        let (realm, service) = (config.public_url.trim_end_matches('/'), config.host());
         let challenge = format!("Bearer realm=\"{realm}/token\",service=\"{service}\"");
         Ok(Self { door, promoters, challenge })
     }

@@ -72,6 +72,19 @@ impl Route {
         }
     }
 
+    /// The repository that it is about, if it is about one.
+    pub(super) fn repository(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::Base | Self::Catalog | Self::Extensions => None,
+            Self::Blob { repository, .. }
+            | Self::Manifest { repository, .. }
+            | Self::Uploads { repository }
+            | Self::Upload { repository, .. }
+            | Self::Tags { repository }
+            | Self::Referrers { repository, .. } => Some(repository),
+        }
+    }
+
     /// Its name as a label of metrics.
     pub(super) fn label(&self) -> &'static str {
         match self {

@@ -1,0 +1,266 @@
+//! What clients write. Every write of the distribution specification goes through here.
+//!
+//! What must still be true when it is written is a condition of the store's transaction, not a look at the store before it.
+
+use bytes::Bytes;
+use futures_util::Stream;
+use oci::{Digest, Manifest, ManifestError, RepositoryName, Tag, Target};
+
+use crate::access::Actor;
+use crate::blobs::{BlobError, Blobs, BodyError, Part, UploadId};
+use crate::store::{DeleteError, NamedManifest, Put, PutError, PutManifest, References, Store, StoreError, TagExpectation};
+
+/// The hosted repositories, as clients write to them.
+#[derive(Debug)]
+pub(crate) struct Writes {
+    store: Store,
+    blobs: Blobs,
+    /// What lies below these is a view of another registry.
+    proxied: Vec<RepositoryName>,
+}
+
+/// A manifest as it arrives.
+#[derive(Debug)]
+pub(crate) struct Push {
+    /// Where.
+    pub(crate) repository: RepositoryName,
+    /// Under which tag or digest.
+    pub(crate) target: Target,
+    /// Tags besides.
+    pub(crate) tags: Vec<Tag>,
+    /// Where its tags must point before.
+    pub(crate) expect: TagExpectation,
+    /// What the client says it is.
+    pub(crate) content_type: Option<String>,
+    /// What it is.
+    pub(crate) bytes: Bytes,
+}
+
+/// A manifest that was stored.
+#[derive(Debug)]
+pub(crate) struct Pushed {
+    /// As the client named it, or by SHA-256.
+    pub(crate) digest: Digest,
+    /// What it is attached to.
+    pub(crate) subject: Option<Digest>,
+    /// What became of it and its tags.
+    pub(crate) put: Put,
+}
+
+impl Writes {
+    /// Writes to these, and never below `proxied`.
+    pub(crate) fn new(store: Store, blobs: Blobs, proxied: Vec<RepositoryName>) -> Self {
+        Self { store, blobs, proxied }
+    }
+
+    /// Stores a manifest.
+    ///
+    /// 1. Its bytes are those of the digest that was named.
+    /// 2. It is one that every client reads alike.
+    /// 3. Manifest, edges and tags are one transaction. A crash leaves all of it or nothing.
+    ///
+    /// # Errors
+    /// [`WriteError`]; nothing was written, unless the database failed in the middle.
+    pub(crate) async fn push(&self, actor: &Actor, push: Push) -> Result<Pushed, WriteError> {
+        let Push { repository, target, mut tags, expect, content_type, bytes } = push;
+        self.hosted(&repository)?;
+        if let Target::Digest(named) = &target
+            && !named.verify(&bytes)
+        {
+            return Err(WriteError::Digest { found: Digest::with(named.algorithm(), &bytes), named: named.clone() });
+        }
+        let manifest = Manifest::parse(content_type.as_deref(), bytes)?;
+        let subject = manifest.subject().map(|subject| subject.digest.clone());
+        let manifest = match target {
+            Target::Digest(digest) => NamedManifest::named(manifest, digest).expect("its bytes were compared above"),
+            Target::Tag(tag) => {
+                tags.push(tag);
+                NamedManifest::new(manifest)
+            }
+        };
+        tags.sort();
+        tags.dedup();
+        let conditions = Vec::new();
+        let digest = manifest.digest().clone();
+        let (references, actor) = (References::Required, actor.as_str().to_owned());
+        let put = PutManifest { repository, manifest, tags, expect, references, conditions, actor };
+        let put = self.store.put_manifest(put).await?;
+        Ok(Pushed { digest, subject, put })
+    }
+
+    /// Deletes a tag, or a manifest with all of its tags. False if it is not there.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub(crate) async fn delete(&self, actor: &Actor, repository: &RepositoryName, target: &Target) -> Result<bool, WriteError> {
+        self.hosted(repository)?;
+        match target {
+            Target::Tag(tag) => Ok(self.store.delete_tag(repository, tag, actor.as_str()).await?),
+            Target::Digest(digest) => {
+                Ok(self.store.delete_manifest(repository, digest, Vec::new(), actor.as_str()).await?)
+            }
+        }
+    }
+
+    /// Hides a blob in a repository. False if it is not there.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub(crate) async fn delete_blob(
+        &self,
+        _actor: &Actor,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, WriteError> {
+        self.hosted(repository)?;
+        Ok(self.store.unlink_blob(repository, digest).await?)
+    }
+
+    /// Shows a blob in `to` that `from` has, or any repository if none is named. False where there is none. Whether the caller may
+    /// read it there is for the caller to have asked.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub(crate) async fn mount(
+        &self,
+        _actor: &Actor,
+        from: Option<&RepositoryName>,
+        to: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, WriteError> {
+        self.hosted(to)?;
+        Ok(self.store.mount_blob(from, to, digest).await?)
+    }
+
+    /// Takes in a blob whose digest is known before its bytes.
+    ///
+    /// # Errors
+    /// [`WriteError`]; nothing of it is left.
+    pub(crate) async fn blob<S, B>(
+        &self,
+        actor: &Actor,
+        repository: &RepositoryName,
+        digest: &Digest,
+        part: Part,
+        body: S,
+    ) -> Result<(), WriteError>
+    where
+        S: Stream<Item = Result<Bytes, B>> + Send + Unpin + 'static,
+        B: Into<BodyError> + Send + 'static,
+    {
+        let upload = self.begin(actor, repository).await?;
+        if let Err(error) = self.append(actor, repository, &upload, part, body).await {
+            // Nobody was told of this upload, so nobody can go on with it. What is left if this fails expires.
+            let _ = self.blobs.abort(repository, &upload).await;
+            return Err(error);
+        }
+        self.commit(actor, repository, &upload, digest).await
+    }
+
+    /// Begins an upload.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub(crate) async fn begin(&self, _actor: &Actor, repository: &RepositoryName) -> Result<UploadId, WriteError> {
+        self.hosted(repository)?;
+        Ok(self.blobs.begin(repository).await?)
+    }
+
+    /// Adds to an upload, and says how many bytes it has.
+    ///
+    /// # Errors
+    /// [`WriteError`]; what arrived is kept, unless it is too much.
+    pub(crate) async fn append<S, B>(
+        &self,
+        _actor: &Actor,
+        repository: &RepositoryName,
+        upload: &UploadId,
+        part: Part,
+        body: S,
+    ) -> Result<u64, WriteError>
+    where
+        S: Stream<Item = Result<Bytes, B>> + Send + Unpin + 'static,
+        B: Into<BodyError> + Send + 'static,
+    {
+        Ok(self.blobs.append(repository, upload, part, body).await?)
+    }
+
+    /// Makes an upload a blob of its repository.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the upload is over.
+    pub(crate) async fn commit(
+        &self,
+        _actor: &Actor,
+        repository: &RepositoryName,
+        upload: &UploadId,
+        digest: &Digest,
+    ) -> Result<(), WriteError> {
+        Ok(self.blobs.commit(repository, upload, digest).await.map(drop)?)
+    }
+
+    /// How many bytes of an upload have arrived.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub(crate) fn status(&self, _actor: &Actor, repository: &RepositoryName, upload: &UploadId) -> Result<u64, WriteError> {
+        Ok(self.blobs.status(repository, upload)?)
+    }
+
+    /// Gives an upload up.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub(crate) async fn abort(
+        &self,
+        _actor: &Actor,
+        repository: &RepositoryName,
+        upload: &UploadId,
+    ) -> Result<(), WriteError> {
+        Ok(self.blobs.abort(repository, upload).await?)
+    }
+
+    fn hosted(&self, repository: &RepositoryName) -> Result<(), WriteError> {
+        let proxied = |prefix: &&RepositoryName| repository == *prefix || repository.below(prefix).is_some();
+        match self.proxied.iter().find(proxied) {
+            Some(prefix) => Err(WriteError::Proxied { repository: repository.clone(), prefix: prefix.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Something was not written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    /// The bytes are not those of the digest that they came under.
+    #[error("the manifest's bytes are those of {found}, not of {named}")]
+    Digest {
+        /// As named.
+        named: Digest,
+        /// As counted, by the same algorithm.
+        found: Digest,
+    },
+    /// It is no manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The repository is another registry's.
+    #[error("{repository} is a view of another registry (gateway.upstreams, prefix {prefix}) and is not written to here")]
+    Proxied {
+        /// Which.
+        repository: RepositoryName,
+        /// The prefix that makes it one.
+        prefix: RepositoryName,
+    },
+    /// The manifest was not stored.
+    #[error(transparent)]
+    Put(#[from] PutError),
+    /// The manifest was not deleted.
+    #[error(transparent)]
+    Delete(#[from] DeleteError),
+    /// The bytes of a blob.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,13 @@
+//! The distribution specification, row by row, through the router that a process serves.
+
+mod access;
+mod blobs;
+mod deletes;
+mod limits;
+mod listings;
+mod manifests;
+mod names;
+mod referrers;
+mod start;
+mod support;
+mod uploads;
