@@ -96,9 +96,7 @@ impl Writes {
         self.hosted(repository)?;
         match target {
             Target::Tag(tag) => Ok(self.store.delete_tag(repository, tag, actor.as_str()).await?),
-            Target::Digest(digest) => {
-                Ok(self.store.delete_manifest(repository, digest, Vec::new(), actor.as_str()).await?)
-            }
+            Target::Digest(digest) => Ok(self.store.delete_manifest(repository, digest, Vec::new(), actor.as_str()).await?),
         }
     }
 
@@ -211,12 +209,7 @@ impl Writes {
     ///
     /// # Errors
     /// [`WriteError`].
-    pub(crate) async fn abort(
-        &self,
-        _actor: &Actor,
-        repository: &RepositoryName,
-        upload: &UploadId,
-    ) -> Result<(), WriteError> {
+    pub(crate) async fn abort(&self, _actor: &Actor, repository: &RepositoryName, upload: &UploadId) -> Result<(), WriteError> {
         Ok(self.blobs.abort(repository, upload).await?)
     }
 

@@ -15,8 +15,7 @@ use crate::report::Explain;
 
 /// What is logged unless somebody asks for more: our events from `info`, other people's from `warn`, and the `audit` lines, which
 /// have a target of their own.
-pub const DEFAULT_FILTER: &str =
-    "warn,audit=info,chancery=info,chassis=info,fulcio=info,ctlog=info,rekor=info,tsa=info,tuf=info,gateway=info,tlog=info,keys=info";
+pub const DEFAULT_FILTER: &str = "warn,audit=info,chancery=info,chassis=info,fulcio=info,ctlog=info,rekor=info,tsa=info,tuf=info,gateway=info,tlog=info,keys=info";
 
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

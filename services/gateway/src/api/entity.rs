@@ -113,7 +113,9 @@ mod tests {
     fn entity_tags_with_and_without_quotes() {
         let digest = Digest::of(b"{}");
         let named = |text: String| names([&HeaderValue::from_str(&text).unwrap()], &digest);
-        for good in [format!("\"{digest}\""), digest.to_string(), format!("W/\"{digest}\""), format!("\"x\", \"{digest}\""), "*".into()] {
+        for good in
+            [format!("\"{digest}\""), digest.to_string(), format!("W/\"{digest}\""), format!("\"x\", \"{digest}\""), "*".into()]
+        {
             assert!(named(good.clone()), "{good}");
         }
         for bad in [String::new(), "\"\"".into(), format!("\"{}\"", digest.hex()), "\"*x\"".into()] {

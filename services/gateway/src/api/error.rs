@@ -187,11 +187,11 @@ impl ApiError {
                     PutError::Missing(_) => usual(Word::ManifestBlobUnknown, "manifest_references"),
                     PutError::TooManyReferrers { .. } => usual(Word::Denied, "too_many_referrers"),
                     PutError::Moved(_) => with(StatusCode::PRECONDITION_FAILED, Word::Denied, "tag_moved"),
-                    PutError::Unmet(_) => usual(Word::Denied, "repository_guarded"),
+                    PutError::Unmet(_) => with(StatusCode::CONFLICT, Word::Denied, "write_condition"),
                     PutError::Store(error) => usual(Word::Unknown, store_code(error)),
                 },
                 WriteError::Delete(error) => match error {
-                    DeleteError::Unmet(_) => usual(Word::Denied, "repository_guarded"),
+                    DeleteError::Unmet(_) => with(StatusCode::CONFLICT, Word::Denied, "write_condition"),
                     DeleteError::Store(error) => usual(Word::Unknown, store_code(error)),
                 },
                 WriteError::Blob(error) => of_blob(error),
@@ -204,7 +204,12 @@ impl ApiError {
         let entry = |text: &str, detail| ErrorEntry::new(word, coded(code, text), detail);
         match self {
             Self::Write(WriteError::Put(PutError::Missing(digests))) => {
-                let missing = |digest: &Digest| entry(&format!("the repository has no {digest}, which the manifest refers to; push it first"), Some(json!(digest)));
+                let missing = |digest: &Digest| {
+                    entry(
+                        &format!("the repository has no {digest}, which the manifest refers to; push it first"),
+                        Some(json!(digest)),
+                    )
+                };
                 digests.iter().map(missing).collect()
             }
             _ => vec![entry(told, None)],

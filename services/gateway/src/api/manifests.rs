@@ -114,7 +114,8 @@ fn created(repository: &RepositoryName, pushed: &Pushed) -> Response {
         headers.append(TAG, HeaderValue::from_str(change.tag.as_str()).expect("a tag is printable ASCII"));
     }
     if pushed.put.referrers >= MANY_REFERRERS {
-        let text = format!("299 - \"{} manifests are attached to the subject; every verifier fetches all\"", pushed.put.referrers);
+        let text =
+            format!("299 - \"{} manifests are attached to the subject; every verifier fetches all\"", pushed.put.referrers);
         headers.append(header::WARNING, HeaderValue::from_str(&text).expect("words and digits"));
     }
     response

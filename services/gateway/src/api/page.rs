@@ -26,7 +26,9 @@ impl<'a> Page<'a> {
         let size = match query.first("n") {
             None => MOST,
             // A number beyond any list is the longest page, however long it is.
-            Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().map_or(MOST, |size: usize| size.min(MOST)),
+            Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                text.parse().map_or(MOST, |size: usize| size.min(MOST))
+            }
             Some(text) => return Err(ApiError::Page { n: text.chars().take(20).collect() }),
         };
         Ok(Self { size, last: query.first("last") })

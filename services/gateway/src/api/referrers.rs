@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn what_fits_is_one_page_in_its_order() {
-        let all: Vec<Referrer> = (0..100).map(|number| referrer(number, ["a", media_type::SIGSTORE_BUNDLE][number % 2], 500)).collect();
+        let all: Vec<Referrer> =
+            (0..100).map(|number| referrer(number, ["a", media_type::SIGSTORE_BUNDLE][number % 2], 500)).collect();
         let (page, next) = page(all.iter().collect(), None);
         assert_eq!((page, next), (all.iter().collect(), None));
     }

@@ -128,7 +128,9 @@ async fn a_session_by_form() {
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         registry.send(whole(Method::POST, "/token", &headers, form)).await
     };
-    let form = |password: &str| format!("grant_type=password&service=s&client_id=c&username=u&password={password}&scope=repository:a:pull,push");
+    let form = |password: &str| {
+        format!("grant_type=password&service=s&client_id=c&username=u&password={password}&scope=repository:a:pull,push")
+    };
     let answer = post(form(&PUSH_SECRET.replace(' ', "+"))).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["scope"]), (200, &"repository:a:pull,push".into()));
     let token = format!("Bearer {}", answer.json()["access_token"].as_str().unwrap());

@@ -86,8 +86,17 @@ async fn ten_bad_ranges() {
     let registry = Registry::new().await;
     let path = format!("/v2/a/blobs/{}", registry.blob("a", &content()).await);
     for range in [
-        "bytes=500-0", "bytes=5000-10000", "bytes=2048-", "bytes=2048-2048", "bytes=-0", "bytes=-", "bytes=", "bytes=x-y",
-        "bytes=+1-2", "bytes=1", "bytes=99999999999999999999-",
+        "bytes=500-0",
+        "bytes=5000-10000",
+        "bytes=2048-",
+        "bytes=2048-2048",
+        "bytes=-0",
+        "bytes=-",
+        "bytes=",
+        "bytes=x-y",
+        "bytes=+1-2",
+        "bytes=1",
+        "bytes=99999999999999999999-",
     ] {
         let answer = registry.get_with(&path, &[("range", range)]).await;
         answer.refuses(416, "RANGE_INVALID", "blob_range");

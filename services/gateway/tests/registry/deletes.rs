@@ -32,7 +32,11 @@ async fn a_manifest_goes_with_its_tags() {
     }
     assert_eq!(registry.get("/v2/a/tags/list").await.json()["tags"], json!(["other"]));
     registry.ask(Method::DELETE, &path).await.refuses(404, "MANIFEST_UNKNOWN", "manifest_unknown");
-    registry.ask(Method::DELETE, &format!("/v2/a/manifests/{UNKNOWN}")).await.refuses(404, "MANIFEST_UNKNOWN", "manifest_unknown");
+    registry.ask(Method::DELETE, &format!("/v2/a/manifests/{UNKNOWN}")).await.refuses(
+        404,
+        "MANIFEST_UNKNOWN",
+        "manifest_unknown",
+    );
     // Pushed again, it is there again.
     assert_eq!(registry.image("a", "1", "layer").await, digest);
     registry.get(&path).await.is(200);

@@ -131,7 +131,10 @@ async fn every_missing_reference_is_named() {
     let index = json!({"schemaVersion": 2, "mediaType": media_type::IMAGE_INDEX,
         "manifests": [descriptor(media_type::IMAGE_MANIFEST, &one, 3)]});
     let answer = registry.manifest("a", "1", &index).await;
-    assert_eq!((answer.is(400).words(), &answer.json()["errors"][0]["detail"]), (vec!["MANIFEST_BLOB_UNKNOWN".to_owned()], &json!(one)));
+    assert_eq!(
+        (answer.is(400).words(), &answer.json()["errors"][0]["detail"]),
+        (vec!["MANIFEST_BLOB_UNKNOWN".to_owned()], &json!(one))
+    );
     // What another repository has does not count.
     registry.blob("b", b"one").await;
     assert_eq!(registry.manifest("a", "1", &document).await.is(400).words().len(), 2);
@@ -180,9 +183,10 @@ async fn without_a_type_the_document_says_what_it_is() {
     let registry = Registry::new().await;
     let mut image = registry.image_document("a", "layer").await;
     image.as_object_mut().unwrap().remove("mediaType");
-    for (tag, document, kind) in
-        [("image", image, media_type::IMAGE_MANIFEST), ("index", json!({"schemaVersion": 2, "manifests": []}), media_type::IMAGE_INDEX)]
-    {
+    for (tag, document, kind) in [
+        ("image", image, media_type::IMAGE_MANIFEST),
+        ("index", json!({"schemaVersion": 2, "manifests": []}), media_type::IMAGE_INDEX),
+    ] {
         registry.put(&format!("/v2/a/manifests/{tag}"), &[], document.to_string()).await.is(201);
         assert_eq!(registry.get(&format!("/v2/a/manifests/{tag}")).await.header("content-type"), kind);
     }

@@ -22,9 +22,9 @@ async fn this_is_a_registry() {
 async fn ten_bad_names() {
     let registry = Registry::new().await;
     let long = "a".repeat(256);
-    for name in [
-        "A", "team/App", "-a", "a-", "a//b", "a/../b", "a..b", "a%2Fb", "a%2e%2e%2fb", "a___b", "a._b", "%C3%A4", "a%", &long,
-    ] {
+    for name in
+        ["A", "team/App", "-a", "a-", "a//b", "a/../b", "a..b", "a%2Fb", "a%2e%2e%2fb", "a___b", "a._b", "%C3%A4", "a%", &long]
+    {
         for (method, path) in [
             (Method::GET, format!("/v2/{name}/manifests/latest")),
             (Method::HEAD, format!("/v2/{name}/blobs/{UNKNOWN}")),

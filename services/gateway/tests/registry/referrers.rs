@@ -16,7 +16,11 @@ fn digests(answer: &Answer) -> Vec<String> {
 async fn nothing_is_an_empty_list_and_never_an_error() {
     let registry = Registry::new().await;
     let image = registry.image("a", "1", "layer").await;
-    for path in [format!("/v2/a/referrers/{image}"), format!("/v2/a/referrers/{UNKNOWN}"), format!("/v2/never/pushed/referrers/{UNKNOWN}")] {
+    for path in [
+        format!("/v2/a/referrers/{image}"),
+        format!("/v2/a/referrers/{UNKNOWN}"),
+        format!("/v2/never/pushed/referrers/{UNKNOWN}"),
+    ] {
         let answer = registry.get(&path).await;
         assert!(digests(&answer).is_empty());
         let empty = json!({"schemaVersion": 2, "mediaType": media_type::IMAGE_INDEX, "manifests": []});
@@ -55,7 +59,10 @@ async fn the_type_is_the_configurations_where_there_is_no_other() {
     registry.manifest("a", "index", &index).await.is(201);
     let listed = registry.get(&format!("/v2/a/referrers/{subject}")).await.json();
     assert_eq!(listed["manifests"][0]["artifactType"], media_type::IMAGE_CONFIG);
-    assert_eq!((listed["manifests"][1]["mediaType"].as_str(), listed["manifests"][1].get("artifactType")), (Some(media_type::IMAGE_INDEX), None));
+    assert_eq!(
+        (listed["manifests"][1]["mediaType"].as_str(), listed["manifests"][1].get("artifactType")),
+        (Some(media_type::IMAGE_INDEX), None)
+    );
     assert!(listed["manifests"][1].get("platform").is_none());
 }
 
@@ -72,7 +79,9 @@ async fn oldest_first_and_filtered() {
     let all = registry.get(&path).await;
     assert_eq!((digests(&all), all.header("oci-filters-applied")), (pushed.clone(), ""));
     let every = |first: usize| pushed.iter().skip(first).step_by(3).cloned().collect::<Vec<_>>();
-    for query in ["artifactType=application/x%2Bjson", "artifactType=application/x+json", "artifactType=application%2Fx%2Bjson&n=1"] {
+    for query in
+        ["artifactType=application/x%2Bjson", "artifactType=application/x+json", "artifactType=application%2Fx%2Bjson&n=1"]
+    {
         let filtered = registry.get(&format!("{path}?{query}")).await;
         assert_eq!((digests(&filtered), filtered.header("oci-filters-applied")), (every(0), "artifactType"), "{query}");
     }

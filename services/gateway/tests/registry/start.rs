@@ -23,9 +23,11 @@ async fn opened(folder: &std::path::Path, change: impl FnOnce(&mut Value)) -> Re
 async fn beyond_loopback_a_secret_is_mandatory() {
     let folder = tempfile::tempdir().unwrap();
     gateway::create(&config(folder.path(), |_| {})).await.unwrap();
-    for http in [json!({"listen": ["0.0.0.0:5000"]}), json!({"listen": ["127.0.0.1:5000", "192.0.2.1:5000"]}),
-        json!({"listen": ["127.0.0.1:5000"], "behind_proxy": true})]
-    {
+    for http in [
+        json!({"listen": ["0.0.0.0:5000"]}),
+        json!({"listen": ["127.0.0.1:5000", "192.0.2.1:5000"]}),
+        json!({"listen": ["127.0.0.1:5000"], "behind_proxy": true}),
+    ] {
         let without = |config: &mut Value| config["http"] = http.clone();
         assert_eq!(opened(folder.path(), without).await, Err("registry_push_token"), "{http}");
         let other = tempfile::tempdir().unwrap();
@@ -48,7 +50,10 @@ async fn nothing_is_made_by_opening_and_nothing_overwritten_by_making() {
     assert_eq!(opened(folder.path(), |_| {}).await, Err("database_missing"));
     gateway::create(&config(folder.path(), |_| {})).await.unwrap();
     assert_eq!(gateway::create(&config(folder.path(), |_| {})).await.unwrap_err().code(), "blobs_exist");
-    assert_eq!(opened(folder.path(), |config| config["blobs"] = folder.path().join("other").to_str().into()).await, Err("blobs_missing"));
+    assert_eq!(
+        opened(folder.path(), |config| config["blobs"] = folder.path().join("other").to_str().into()).await,
+        Err("blobs_missing")
+    );
     let elsewhere = |config: &mut Value| config["blobs"] = folder.path().join("other").to_str().into();
     assert_eq!(gateway::create(&config(folder.path(), elsewhere)).await.unwrap_err().code(), "database_exists");
 }

@@ -118,7 +118,8 @@ impl Registry {
 
     /// The blobs of an image, and the manifest that is to be pushed.
     pub(crate) async fn image_document(&self, repository: &str, content: &str) -> Value {
-        let config = self.blob(repository, format!(r#"{{"architecture":"amd64","os":"linux","x":"{content}"}}"#).as_bytes()).await;
+        let config =
+            self.blob(repository, format!(r#"{{"architecture":"amd64","os":"linux","x":"{content}"}}"#).as_bytes()).await;
         let layer = self.blob(repository, content.as_bytes()).await;
         json!({
             "schemaVersion": 2, "mediaType": media_type::IMAGE_MANIFEST,

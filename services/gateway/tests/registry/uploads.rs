@@ -154,7 +154,8 @@ async fn ten_bad_chunks() {
 async fn a_chunk_that_is_shorter_or_longer_than_it_says() {
     let registry = Registry::new().await;
     let location = open(&registry, "a").await;
-    let chunk = |range: &'static str, pieces: &[&'static str]| streamed(Method::PATCH, &location, &[("content-range", range)], pieces);
+    let chunk =
+        |range: &'static str, pieces: &[&'static str]| streamed(Method::PATCH, &location, &[("content-range", range)], pieces);
     let answer = registry.send(chunk("0-3", &["01"])).await;
     answer.refuses(416, "RANGE_INVALID", "upload_out_of_order");
     assert_eq!(answer.header("range"), "0-1");
