@@ -12,7 +12,7 @@ use oci::MAX_NAME_LENGTH;
 use crate::access::Access;
 use crate::blobs::{Blobs, UploadLimits};
 use crate::contents::Contents;
-use crate::policy::Policies;
+use crate::policy::{Guard, Policies};
 use crate::store::Store;
 use crate::writes::Writes;
 use crate::{App, Config, StartError, api};
@@ -38,13 +38,13 @@ pub async fn create(config: &Config) -> Result<(), StartError> {
 pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Gateway, StartError> {
     check(config)?;
     let access = Access::load(config)?;
-    Policies::read(&config.policies, &config.upstreams)?;
+    let policies = Arc::new(Policies::read(&config.policies, &config.upstreams)?);
     let prefix = |prefix: &String| prefix.parse().map_err(|source| StartError::Prefix { prefix: prefix.clone(), source });
     let proxied = config.upstreams.iter().map(|upstream| prefix(&upstream.prefix)).collect::<Result<_, _>>()?;
     let store = Store::open(&config.database, clock.clone()).await?;
     let blobs = Blobs::open(&config.blobs, store.clone(), clock.clone(), UploadLimits::default()).await?;
     let contents = Contents::new(store.clone(), blobs.clone());
-    let writes = Writes::new(store.clone(), blobs.clone(), proxied);
+    let writes = Writes::new(store.clone(), blobs.clone(), Guard::new(policies), proxied);
     let longest_name = MAX_NAME_LENGTH.saturating_sub(config.host().len() + 1);
     Ok(Gateway { app: Arc::new(App { access, contents, writes, clock, longest_name }), store, blobs })
 }

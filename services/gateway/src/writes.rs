@@ -1,4 +1,5 @@
-//! What clients write. Every write of the distribution specification goes through here.
+//! What clients write. Every write of the distribution specification goes through here, so that none goes round the guard of the
+//! repositories under policy: those take tags only by promotion.
 //!
 //! What must still be true when it is written is a condition of the store's transaction, not a look at the store before it.
 
@@ -8,13 +9,17 @@ use oci::{Digest, Manifest, ManifestError, RepositoryName, Tag, Target};
 
 use crate::access::Actor;
 use crate::blobs::{BlobError, Blobs, BodyError, Part, UploadId};
-use crate::store::{DeleteError, NamedManifest, Put, PutError, PutManifest, References, Store, StoreError, TagExpectation};
+use crate::policy::{Guard, Guarded};
+use crate::store::{
+    DeleteError, NamedManifest, Put, PutError, PutManifest, References, Store, StoreError, TagExpectation, Unmet,
+};
 
 /// The hosted repositories, as clients write to them.
 #[derive(Debug)]
 pub(crate) struct Writes {
     store: Store,
     blobs: Blobs,
+    guard: Guard,
     /// What lies below these is a view of another registry.
     proxied: Vec<RepositoryName>,
 }
@@ -48,16 +53,17 @@ pub(crate) struct Pushed {
 }
 
 impl Writes {
-    /// Writes to these, and never below `proxied`.
-    pub(crate) fn new(store: Store, blobs: Blobs, proxied: Vec<RepositoryName>) -> Self {
-        Self { store, blobs, proxied }
+    /// Writes to these, as far as `guard` lets it, and never below `proxied`.
+    pub(crate) fn new(store: Store, blobs: Blobs, guard: Guard, proxied: Vec<RepositoryName>) -> Self {
+        Self { store, blobs, guard, proxied }
     }
 
     /// Stores a manifest.
     ///
     /// 1. Its bytes are those of the digest that was named.
     /// 2. It is one that every client reads alike.
-    /// 3. Manifest, edges and tags are one transaction. A crash leaves all of it or nothing.
+    /// 3. The guard lets it, and says what must hold when it is written.
+    /// 4. Manifest, edges and tags are one transaction, in which that holds. A crash leaves all of it or nothing.
     ///
     /// # Errors
     /// [`WriteError`]; nothing was written, unless the database failed in the middle.
@@ -80,11 +86,14 @@ impl Writes {
         };
         tags.sort();
         tags.dedup();
-        let conditions = Vec::new();
-        let digest = manifest.digest().clone();
+        let conditions = self.guard.push(&repository, manifest.manifest(), &tags)?;
+        let (digest, name) = (manifest.digest().clone(), repository.clone());
         let (references, actor) = (References::Required, actor.as_str().to_owned());
         let put = PutManifest { repository, manifest, tags, expect, references, conditions, actor };
-        let put = self.store.put_manifest(put).await?;
+        let put = self.store.put_manifest(put).await.map_err(|error| match error {
+            PutError::Unmet(unmet) => self.unmet(&name, unmet),
+            error => WriteError::Put(error),
+        })?;
         Ok(Pushed { digest, subject, put })
     }
 
@@ -95,8 +104,18 @@ impl Writes {
     pub(crate) async fn delete(&self, actor: &Actor, repository: &RepositoryName, target: &Target) -> Result<bool, WriteError> {
         self.hosted(repository)?;
         match target {
-            Target::Tag(tag) => Ok(self.store.delete_tag(repository, tag, actor.as_str()).await?),
-            Target::Digest(digest) => Ok(self.store.delete_manifest(repository, digest, Vec::new(), actor.as_str()).await?),
+            Target::Tag(tag) => {
+                self.guard.delete_tag(repository, tag)?;
+                Ok(self.store.delete_tag(repository, tag, actor.as_str()).await?)
+            }
+            Target::Digest(digest) => {
+                let conditions = self.guard.delete_manifest(repository, digest);
+                let deleted = self.store.delete_manifest(repository, digest, conditions, actor.as_str()).await;
+                deleted.map_err(|error| match error {
+                    DeleteError::Unmet(unmet) => self.unmet(repository, unmet),
+                    error => WriteError::Delete(error),
+                })
+            }
         }
     }
 
@@ -111,6 +130,7 @@ impl Writes {
         digest: &Digest,
     ) -> Result<bool, WriteError> {
         self.hosted(repository)?;
+        self.guard.delete_blob(repository, digest)?;
         Ok(self.store.unlink_blob(repository, digest).await?)
     }
 
@@ -213,6 +233,14 @@ impl Writes {
         Ok(self.blobs.abort(repository, upload).await?)
     }
 
+    /// A condition that the guard set, told as the guard tells it.
+    fn unmet(&self, repository: &RepositoryName, unmet: Unmet) -> WriteError {
+        match self.guard.unmet(repository, unmet.clone()) {
+            Some(guarded) => WriteError::Guard(guarded),
+            None => WriteError::Put(PutError::Unmet(unmet)),
+        }
+    }
+
     fn hosted(&self, repository: &RepositoryName) -> Result<(), WriteError> {
         let proxied = |prefix: &&RepositoryName| repository == *prefix || repository.below(prefix).is_some();
         match self.proxied.iter().find(proxied) {
@@ -236,6 +264,9 @@ pub(crate) enum WriteError {
     /// It is no manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A policy does not let clients write this.
+    #[error(transparent)]
+    Guard(#[from] Guarded),
     /// The repository is another registry's.
     #[error("{repository} is a view of another registry (gateway.upstreams, prefix {prefix}) and is not written to here")]
     Proxied {

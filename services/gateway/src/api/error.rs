@@ -182,6 +182,7 @@ impl ApiError {
                     Word::SizeInvalid => with(StatusCode::PAYLOAD_TOO_LARGE, Word::SizeInvalid, "manifest_invalid"),
                     word => usual(word, "manifest_invalid"),
                 },
+                WriteError::Guard(refusal) => usual(Word::Denied, refusal.code()),
                 WriteError::Proxied { .. } => usual(Word::Denied, "repository_proxied"),
                 WriteError::Put(error) => match error {
                     PutError::Missing(_) => usual(Word::ManifestBlobUnknown, "manifest_references"),

@@ -3,6 +3,7 @@
 mod access;
 mod blobs;
 mod deletes;
+mod guarded;
 mod limits;
 mod listings;
 mod manifests;
