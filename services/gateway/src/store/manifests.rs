@@ -7,6 +7,7 @@ use sqlx::Row as _;
 
 use super::cache::Key;
 use super::error::failed;
+use super::rows::json;
 use super::transaction::{Repository, Write};
 use super::{
     Condition, DeleteError, MOST_REFERRERS, NamedManifest, Put, PutError, PutManifest, References, Store, StoreError, rows,
@@ -203,9 +204,4 @@ impl Write {
         let bytes = sqlx::query(BYTES).bind(digest.as_str());
         bytes.execute(self.connection()).await.map(drop).map_err(&failed)
     }
-}
-
-/// A list that SQLite takes as one value: however many digests, one statement.
-fn json(digests: &BTreeSet<Digest>) -> String {
-    serde_json::to_string(digests).expect("a list of texts always serialises")
 }

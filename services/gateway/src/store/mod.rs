@@ -18,6 +18,7 @@ mod error;
 mod links;
 mod manifests;
 mod model;
+mod promotion;
 mod reach;
 mod read;
 mod rows;
@@ -39,6 +40,7 @@ pub(crate) use self::error::{DeleteError, PutError, StoreError, TagMoved, Unmet}
 pub(crate) use self::model::{
     Condition, NamedManifest, Put, PutManifest, References, Referrer, StoredManifest, TagChange, TagExpectation, Tagged,
 };
+pub(crate) use self::promotion::{Finish, Finished, Listed, PromotionRow, Transfer, Transferred};
 pub(crate) use self::uploads::UploadRow;
 use crate::faults::Faults;
 

@@ -1,5 +1,7 @@
 //! Columns to values: what this program did not write is refused, never guessed at.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use oci::{Digest, RepositoryName, Tag};
 
@@ -32,6 +34,11 @@ pub(super) fn size(number: i64) -> Result<u64, StoreError> {
 /// A size as a column holds it. What a file can hold fits.
 pub(super) fn to_sql(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// A list that SQLite takes as one value: however many digests, one statement.
+pub(super) fn json(digests: &BTreeSet<Digest>) -> String {
+    serde_json::to_string(digests).expect("a list of texts always serialises")
 }
 
 pub(super) fn corrupt(what: &'static str, found: &str) -> StoreError {

@@ -1,0 +1,210 @@
+//! Step 4, the reading half: every bundle of a closure, read and verified, and what the policy is to look at.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use evidence::{Attachment, Kind as Proves};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use oci::{Descriptor, Digest, Kind, RepositoryName};
+use tokio::sync::Semaphore;
+
+use super::closure::{Closure, Node, Role, holds_statements_alone};
+use super::error::GatherError;
+use super::{AttestationCount, Unverified};
+use crate::Require;
+use crate::contents::Contents;
+use crate::policy::{Attached, Examined, Place, Subject, TrustRoot, Verdict};
+
+/// The most bundles of one promotion that are verified. Each takes milliseconds of a core, and anybody may attach.
+const MAX_BUNDLES: usize = 1_000;
+/// The most reports of bundles that prove nothing.
+const MAX_UNVERIFIED: usize = 1_000;
+/// KiB of bundles that are in memory at once, over all promotions: one of the largest size, or many of the usual one.
+const KIB_AT_ONCE: u32 = (verify::MAX_BUNDLE >> 10) as u32;
+
+/// Verifies bundles.
+#[derive(Debug)]
+pub(super) struct Examiner {
+    trust: Option<Arc<TrustRoot>>,
+    /// KiB of bundles that may be read into memory.
+    room: Arc<Semaphore>,
+}
+
+/// What was made of everything attached to an image.
+#[derive(Debug)]
+pub(super) struct Examination {
+    /// In the order of the closure.
+    all: Vec<(Digest, Attached)>,
+}
+
+/// Something attached that is to be looked at.
+struct Todo {
+    /// What it is attached to.
+    subject: Digest,
+    digest: Digest,
+    attachment: Attachment,
+    /// What its manifest says is in it.
+    claimed: Option<String>,
+    /// Whether it is among the first so many bundles.
+    within: bool,
+}
+
+impl Examiner {
+    /// With this trusted root; without one nothing is verified.
+    pub(super) fn new(trust: Option<Arc<TrustRoot>>) -> Self {
+        Self { trust, room: Arc::new(Semaphore::new(KIB_AT_ONCE as usize)) }
+    }
+
+    /// Reads and verifies every bundle, on as many cores as there are. What the trusted root says about each does not depend on the
+    /// policy, and is remembered.
+    pub(super) async fn examine(
+        &self,
+        closure: &Closure,
+        contents: &Contents,
+        repository: &RepositoryName,
+    ) -> Result<Examination, GatherError> {
+        let mut bundles = 0;
+        let todo: Vec<Todo> = closure
+            .attachments()
+            .filter_map(|node| {
+                let Role::Attached(subject) = &node.role else { return None };
+                let attachment = Attachment::of(node.document());
+                bundles += usize::from(matches!(attachment, Attachment::Bundle(_)));
+                let claimed = node.document().annotations().get("dev.sigstore.bundle.predicateType").cloned();
+                let (subject, digest) = (subject.clone(), node.digest().clone());
+                Some(Todo { subject, digest, attachment, claimed, within: bundles <= MAX_BUNDLES })
+            })
+            .collect();
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let examined = stream::iter(todo).map(|Todo { subject, digest, attachment, claimed, within }| async move {
+            let examined = match attachment {
+                Attachment::Bundle(_) if !within => Examined::Unread("too many are attached to the image"),
+                Attachment::Bundle(layer) => self.bundle(&subject, claimed, &layer, contents, repository).await?,
+                Attachment::LegacySignature => Examined::LegacySignature,
+                Attachment::LegacyAttestation => Examined::LegacyAttestation,
+                Attachment::UnsignedSbom => Examined::UnsignedSbom,
+                Attachment::Notation | Attachment::Other => Examined::Other,
+            };
+            Ok::<_, GatherError>((subject, Attached { digest, examined }))
+        });
+        Ok(Examination { all: examined.buffered(cores).try_collect().await? })
+    }
+
+    /// Reads one bundle and verifies it for what it is attached to.
+    async fn bundle(
+        &self,
+        subject: &Digest,
+        claimed: Option<String>,
+        layer: &Descriptor,
+        contents: &Contents,
+        repository: &RepositoryName,
+    ) -> Result<Examined, GatherError> {
+        let Some(trust) = self.trust.clone() else {
+            return Ok(Examined::Unread("there is no trusted root to verify it with"));
+        };
+        let Some(blob) = contents.blob(repository, &layer.digest).await? else {
+            return Err(GatherError::Missing { digest: layer.digest.clone() });
+        };
+        let size = blob.value.size();
+        if size > verify::MAX_BUNDLE as u64 {
+            return Ok(Examined::Unread("it is too large"));
+        }
+        let kib = u32::try_from(size >> 10).unwrap_or(KIB_AT_ONCE).clamp(1, KIB_AT_ONCE);
+        let room = Arc::clone(&self.room).acquire_many_owned(kib).await.expect("the semaphore is never closed");
+        let pieces = blob.value.read(0..size).await?.try_collect::<Vec<Bytes>>().await;
+        let bytes = pieces.map_err(|source| GatherError::Bytes { source })?.concat();
+        let (expected, about) = (layer.digest.clone(), subject.clone());
+        let verdict = tokio::task::spawn_blocking(move || {
+            // The bytes that will be copied are those of the digest; what a disk makes of them is not to be verified.
+            let verdict = expected.verify(&bytes).then(|| trust.examine(&about, &bytes));
+            drop(room);
+            verdict
+        });
+        let verdict = verdict.await.expect("verifying does not panic and is not cancelled");
+        let unreadable = || GatherError::Unreadable { digest: layer.digest.clone() };
+        verdict.map(|verdict| Examined::Bundle { claimed, verdict }).ok_or_else(unreadable)
+    }
+}
+
+impl Examination {
+    /// What a policy looks at, the promoted manifest first: it alone, or every manifest of it that could be run too.
+    ///
+    /// Attestations that BuildKit puts into an index are not among these. They are no images, are never pulled as such, and nobody
+    /// attests SBOMs of them; that they belong there is said by the signature over the index, which names their digests. One that
+    /// holds anything but statements is treated as an image, whatever the index calls it.
+    pub(super) fn subjects(self, closure: &Closure, require: Require) -> Vec<Subject> {
+        let mut subjects: Vec<Subject> = Vec::new();
+        for (at, node) in closure.image().enumerate() {
+            if at == 0 || (require == Require::RootAndChildren && could_be_run(node)) {
+                let place = Place { digest: node.digest().clone(), role: role(node, at == 0) };
+                subjects.push(Subject { place, attached: Vec::new() });
+            }
+        }
+        for (on, attached) in self.all {
+            if let Some(subject) = subjects.iter_mut().find(|subject| subject.place.digest == on) {
+                subject.attached.push(attached);
+            }
+        }
+        subjects
+    }
+
+    /// How many signatures were verified, and how many attestations of each kind.
+    pub(super) fn counts(&self) -> (u64, Vec<AttestationCount>) {
+        let (mut signatures, mut attestations) = (0, Vec::<AttestationCount>::new());
+        for evidence in self.verdicts().filter_map(|(_, _, verdict)| verdict.as_ref().as_ref().ok()) {
+            match &evidence.kind {
+                Proves::Signature => signatures += 1,
+                Proves::Attestation { predicate_type } => {
+                    match attestations.iter_mut().find(|known| known.predicate_type == *predicate_type) {
+                        Some(known) => known.count += 1,
+                        None => attestations.push(AttestationCount { predicate_type: predicate_type.clone(), count: 1 }),
+                    }
+                }
+            }
+        }
+        attestations.sort_by(|one, two| one.predicate_type.cmp(&two.predicate_type));
+        (signatures, attestations)
+    }
+
+    /// The bundles that prove nothing, and why.
+    pub(super) fn unverified(&self) -> Vec<Unverified> {
+        let refused = self.verdicts().filter_map(|(subject, digest, verdict)| {
+            let refused = verdict.as_ref().as_ref().err()?;
+            Some(Unverified {
+                digest: digest.clone(),
+                subject: subject.clone(),
+                code: refused.code().to_owned(),
+                reason: chassis::reason::one_line(&refused.to_string()),
+            })
+        });
+        refused.take(MAX_UNVERIFIED).collect()
+    }
+
+    /// How many bundles were not looked at.
+    pub(super) fn unread(&self) -> usize {
+        self.all.iter().filter(|(_, attached)| matches!(attached.examined, Examined::Unread(_))).count()
+    }
+
+    fn verdicts(&self) -> impl Iterator<Item = (&Digest, &Digest, &Verdict)> {
+        self.all.iter().filter_map(|(subject, attached)| match &attached.examined {
+            Examined::Bundle { verdict, .. } => Some((subject, &attached.digest, verdict)),
+            _ => None,
+        })
+    }
+}
+
+/// Whether a member of an index is one that a policy asks about: every manifest but indexes, whose members are asked about instead,
+/// and BuildKit's attestations.
+fn could_be_run(node: &Node) -> bool {
+    let attestation = matches!(node.role, Role::Image { attestation: true, .. }) && holds_statements_alone(node.document());
+    node.document().kind() != Kind::Index && !attestation
+}
+
+fn role(node: &Node, root: bool) -> String {
+    match &node.role {
+        Role::Image { platform: Some(platform), .. } => platform.to_string(),
+        _ if root && node.document().kind() == Kind::Index => "index".to_owned(),
+        _ => "manifest".to_owned(),
+    }
+}
