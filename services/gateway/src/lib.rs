@@ -37,6 +37,7 @@ struct App {
     access: access::Access,
     contents: contents::Contents,
     writes: writes::Writes,
+    promoter: Arc<promotion::Promoter>,
     clock: Arc<dyn Clock>,
     /// The longest name of a repository, in characters: clients put the host before it and take no more than 255 of both.
     longest_name: usize,

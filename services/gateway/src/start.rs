@@ -12,10 +12,11 @@ use oci::MAX_NAME_LENGTH;
 use crate::access::Access;
 use crate::blobs::{Blobs, UploadLimits};
 use crate::contents::Contents;
-use crate::policy::{Guard, Policies};
+use crate::policy::{Guard, Policies, TrustRoot};
+use crate::promotion::{self, Promoter};
 use crate::store::Store;
 use crate::writes::Writes;
-use crate::{App, Config, StartError, api};
+use crate::{App, Config, StartError, TrustError, api};
 
 /// Makes what `config` names: the folder of blobs, then the database. Never overwrites.
 ///
@@ -40,13 +41,16 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Gateway, Sta
     let access = Access::load(config)?;
     let policies = Arc::new(Policies::read(&config.policies, &config.upstreams)?);
     let prefix = |prefix: &String| prefix.parse().map_err(|source| StartError::Prefix { prefix: prefix.clone(), source });
-    let proxied = config.upstreams.iter().map(|upstream| prefix(&upstream.prefix)).collect::<Result<_, _>>()?;
+    let proxied = config.upstreams.iter().map(|upstream| prefix(&upstream.prefix)).collect::<Result<Vec<_>, _>>()?;
+    let trust = trusted_root(config, &policies)?;
     let store = Store::open(&config.database, clock.clone()).await?;
     let blobs = Blobs::open(&config.blobs, store.clone(), clock.clone(), UploadLimits::default()).await?;
     let contents = Contents::new(store.clone(), blobs.clone());
-    let writes = Writes::new(store.clone(), blobs.clone(), Guard::new(policies), proxied);
+    let writes = Writes::new(store.clone(), blobs.clone(), Guard::new(Arc::clone(&policies)), proxied.clone());
+    let promoter = Promoter::open(store.clone(), contents.clone(), policies, trust, proxied, config.host()).await;
+    let promoter = Arc::new(promoter.map_err(|error| StartError::Contents(error.into()))?);
     let longest_name = MAX_NAME_LENGTH.saturating_sub(config.host().len() + 1);
-    Ok(Gateway { app: Arc::new(App { access, contents, writes, clock, longest_name }), store, blobs })
+    Ok(Gateway { app: Arc::new(App { access, contents, writes, promoter, clock, longest_name }), store, blobs })
 }
 
 /// A running gateway: a handle, cheap to clone.
@@ -60,7 +64,7 @@ pub struct Gateway {
 impl Gateway {
     /// Everything it answers, layers included.
     pub fn router(&self) -> Router {
-        api::router(Arc::clone(&self.app))
+        api::router(Arc::clone(&self.app)).merge(promotion::router(Arc::clone(&self.app)))
     }
 
     /// What must hold before the process is ready.
@@ -71,8 +75,22 @@ impl Gateway {
 
     /// Finishes what is under way, keeps what has arrived of uploads, and lets go of the database.
     pub async fn close(self) {
+        self.app.promoter.close().await;
         self.blobs.close();
         self.store.close().await;
+    }
+}
+
+/// What policies verify with. Where there is no policy it is used if it is there: a report then says what was verified.
+fn trusted_root(config: &Config, policies: &Policies) -> Result<Option<TrustRoot>, TrustError> {
+    match &config.trusted_root {
+        Some(path) => {
+            let trust = TrustRoot::load(path)?;
+            tracing::info!(trusted_root = trust.digest().short(), "promotions are verified with {}", path.display());
+            Ok(Some(trust))
+        }
+        None if policies.is_empty() => Ok(None),
+        None => Err(TrustError::Missing),
     }
 }
 

@@ -53,6 +53,12 @@ pub(crate) enum Level {
 pub(crate) struct Actor(Arc<str>);
 
 impl Actor {
+    /// For tests of what an actor does.
+    #[cfg(test)]
+    pub(crate) fn named(name: &str) -> Self {
+        Self(name.into())
+    }
+
     /// The name to record.
     pub(crate) fn as_str(&self) -> &str {
         &self.0

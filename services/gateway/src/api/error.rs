@@ -251,6 +251,22 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// How a failed read is answered, whatever the shape of the answer.
+pub(crate) fn of_read(error: &ReadError) -> (StatusCode, &'static str) {
+    match error {
+        ReadError::Store(error) => of_store(error),
+        ReadError::Blob(error) => {
+            let Verdict { status, code, .. } = of_blob(error);
+            (status, code)
+        }
+    }
+}
+
+/// How a failure of the database is answered.
+pub(crate) fn of_store(error: &StoreError) -> (StatusCode, &'static str) {
+    (StatusCode::INTERNAL_SERVER_ERROR, store_code(error))
+}
+
 fn of_blob(error: &BlobError) -> Verdict {
     use ErrorCode as Word;
     let (status, word, code) = match error {

@@ -33,6 +33,7 @@ use chassis::layers::{Grant, Refusal, Stack};
 use oci::MAX_MANIFEST_BYTES;
 
 use self::error::ApiError;
+pub(crate) use self::error::{of_read, of_store};
 use self::path::{PathError, Route};
 use self::query::Query;
 use crate::App;

@@ -186,7 +186,7 @@ impl<'a> Search<'a> {
             (Some(image), [first, ..]) => vec![format!("cosign sign --yes --recursive {image}@{}", first.digest)],
             _ => Vec::new(),
         };
-        self.told(Requirement::Signature, text, advice)
+        self.told(Requirement::Signature, &text, advice)
     }
 
     /// Where and when that signature was logged. A bundle without either is refused before, so this is missing where it is.
@@ -195,7 +195,7 @@ impl<'a> Search<'a> {
             (true, Some((_, evidence))) => when_and_where(evidence),
             _ => "log entry and timestamp of that signature".to_owned(),
         };
-        Clause { reasons: Vec::new(), ..self.told(Requirement::Logged, text, Vec::new()) }
+        Clause { reasons: Vec::new(), ..self.told(Requirement::Logged, &text, Vec::new()) }
     }
 
     /// An attestation.
@@ -215,14 +215,14 @@ impl<'a> Search<'a> {
             image.map(|image| format!("cosign attest --yes --type {word} --predicate {file} {image}@{}", place.digest))
         };
         let advice = self.missing.iter().take(MAX_ADVICE).filter_map(command).collect();
-        self.told(Requirement::Attestation { predicate_type: predicate_type.clone() }, text, advice)
+        self.told(Requirement::Attestation { predicate_type: predicate_type.clone() }, &text, advice)
     }
 
-    fn told(&self, requires: Requirement, text: String, advice: Vec<String>) -> Clause {
+    fn told(&self, requires: Requirement, text: &str, advice: Vec<String>) -> Clause {
         Clause {
             requires,
             met: self.met(),
-            text: one_line(&text),
+            text: one_line(text),
             missing_on: self.missing.iter().map(|place| (*place).clone()).collect(),
             present_on: self.found.iter().map(|(place, _)| (*place).clone()).collect(),
             reasons: self.reasons.clone(),

@@ -36,7 +36,7 @@ impl TrustRoot {
         Self::parse(&json).map_err(|source| TrustError::Unusable { path: path.to_owned(), source })
     }
 
-    pub(super) fn parse(json: &str) -> Result<Self, TrustRootError> {
+    pub(crate) fn parse(json: &str) -> Result<Self, TrustRootError> {
         let verifier = Verifier::from_trusted_root(json)?;
         Ok(Self { verifier, digest: Digest::of(json.as_bytes()), verdicts: Cache::new(REMEMBERED) })
     }

@@ -39,7 +39,7 @@ pub(super) enum Outcome {
     /// The tag is set.
     Done(Box<Promotion>),
     /// Something was attached meanwhile: it is judged, and has to be copied first.
-    Later(Recorded),
+    Later(Box<Recorded>),
 }
 
 impl Recorded {
@@ -52,7 +52,8 @@ impl Recorded {
 impl Promoter {
     /// Records a denial, unless it is of a dry run, and answers it.
     pub(super) async fn deny(&self, denied: Denied) -> Result<Promotion, PromotionError> {
-        let Denied { mut promotion, dry_run } = denied;
+        let Denied { promotion, dry_run } = denied;
+        let mut promotion = *promotion;
         if dry_run {
             return Ok(promotion);
         }
@@ -132,7 +133,7 @@ impl Promoter {
         let judged = self.judge(allowed.resolved, gathered).await?;
         let mut allowed = judged.allow().map_err(|_| PromotionError::Overtaken)?;
         allowed.name(&id);
-        Ok(Outcome::Later(Recorded { allowed, id, first, brought }))
+        Ok(Outcome::Later(Box::new(Recorded { allowed, id, first, brought })))
     }
 
     /// Reads every blob to its end: then it was verified, is on the disk and has a row.

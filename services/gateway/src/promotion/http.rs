@@ -57,6 +57,7 @@ fn status(promotion: &Promotion) -> StatusCode {
 
 impl PromotionError {
     /// A stable name for programs, an anchor in `docs/errors.md`.
+    #[cfg(test)]
     pub(super) fn code(&self) -> &'static str {
         self.verdict().1
     }
@@ -67,13 +68,12 @@ impl PromotionError {
         match self {
             Self::Access(_) => (S::UNAUTHORIZED, "promoter_unauthorized"),
             Self::Request(error) => match error {
-                RequestError::Malformed(_) => (S::BAD_REQUEST, "promotion_request"),
-                RequestError::PolicyNamed => (S::BAD_REQUEST, "promotion_policy_named"),
+                RequestError::Malformed(_) | RequestError::PolicyNamed => (S::BAD_REQUEST, error.code()),
                 RequestError::Reference { .. }
                 | RequestError::OtherRegistry { .. }
                 | RequestError::TargetDigest { .. }
-                | RequestError::TargetTag { .. } => (S::UNPROCESSABLE_ENTITY, "promotion_reference"),
-                RequestError::TargetProxied { .. } => (S::UNPROCESSABLE_ENTITY, "promotion_target_proxied"),
+                | RequestError::TargetTag { .. }
+                | RequestError::TargetProxied { .. } => (S::UNPROCESSABLE_ENTITY, error.code()),
             },
             Self::Gather(error) => match error {
                 GatherError::Unknown { .. } => (S::NOT_FOUND, "promotion_source_unknown"),

@@ -37,7 +37,7 @@ pub(super) struct Allowed {
 /// A closure that the target's policy denies: the answer, and whether it is one to a dry run.
 #[derive(Debug)]
 pub(super) struct Denied {
-    pub(super) promotion: Promotion,
+    pub(super) promotion: Box<Promotion>,
     pub(super) dry_run: bool,
 }
 
@@ -112,7 +112,7 @@ impl Judged {
             Ok(Allowed { resolved, gathered, promotion })
         } else {
             promotion.state = PromotionState::Denied;
-            Err(Denied { promotion, dry_run: resolved.order.dry_run })
+            Err(Denied { promotion: Box::new(promotion), dry_run: resolved.order.dry_run })
         }
     }
 }

@@ -78,17 +78,16 @@ impl Promoter {
         policies: Arc<Policies>,
         trust: Option<TrustRoot>,
         proxied: Vec<RepositoryName>,
-        public_url: &str,
+        host: &str,
     ) -> Result<Self, StoreError> {
         store.fail_interrupted_promotions().await?;
-        let url = public_url.trim_end_matches('/');
         Ok(Self {
             store,
             contents,
             policies,
             examiner: Examiner::new(trust.map(Arc::new)),
             proxied,
-            host: url.split_once("://").map_or(url, |(_, host)| host).to_owned(),
+            host: host.to_owned(),
             places: Arc::new(Semaphore::new(AT_ONCE)),
             running: TaskTracker::new(),
         })
@@ -151,7 +150,7 @@ impl Promoter {
                 // 7. The tag and the record, at once; not if something was attached meanwhile, which is judged and copied first.
                 match self.finish(copied, round >= MAX_ROUNDS).await? {
                     copy::Outcome::Done(promotion) => return Ok(*promotion),
-                    copy::Outcome::Later(more) => copied = self.copy(more).await?,
+                    copy::Outcome::Later(more) => copied = self.copy(*more).await?,
                 }
             }
             unreachable!("the last round sets the tag or fails")

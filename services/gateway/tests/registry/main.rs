@@ -8,6 +8,7 @@ mod limits;
 mod listings;
 mod manifests;
 mod names;
+mod promotions;
 mod referrers;
 mod start;
 mod support;

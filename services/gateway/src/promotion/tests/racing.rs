@@ -108,7 +108,7 @@ async fn what_is_attached_meanwhile_comes_along() {
     let late = world.attest("staging/app", &image.amd64, "https://example.com/review/v1", &json!({})).await;
     let Outcome::Later(more) = world.promoter.finish(copied, false).await.unwrap() else { panic!("not seen") };
     assert_eq!(world.tag("prod/app", "1").await, None);
-    let copied = world.promoter.copy(more).await.unwrap();
+    let copied = world.promoter.copy(*more).await.unwrap();
     let promotion = done(&world, copied).await;
     assert_eq!((promotion.late_referrers, promotion.attached, promotion.attestations.len()), (1, 7, 2));
     assert!(world.referrers("prod/app", &image.amd64).await.contains(&late));
@@ -123,7 +123,7 @@ async fn who_attaches_without_end_does_not_keep_an_image_from_being_promoted() {
     for round in 1..MAX_ROUNDS {
         world.attest("staging/app", &image.index, &format!("https://example.com/{round}"), &json!({})).await;
         let Outcome::Later(more) = world.promoter.finish(copied, false).await.unwrap() else { panic!("not seen") };
-        copied = world.promoter.copy(more).await.unwrap();
+        copied = world.promoter.copy(*more).await.unwrap();
     }
     world.attest("staging/app", &image.index, "https://example.com/last", &json!({})).await;
     let Outcome::Done(promotion) = world.promoter.finish(copied, true).await.unwrap() else { panic!("not done") };

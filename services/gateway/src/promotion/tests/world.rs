@@ -62,8 +62,8 @@ impl World {
         let read = Arc::new(Policies::read(&read, &[]).unwrap());
         let trust = TrustRoot::parse(&SIGSTORE.trusted_root.to_string()).unwrap();
         let proxied = vec![name("hub")];
-        let url = "http://localhost:5000";
-        let promoter = Promoter::open(store.clone(), contents.clone(), read, Some(trust), proxied, url).await.unwrap();
+        let promoter =
+            Promoter::open(store.clone(), contents.clone(), read, Some(trust), proxied, "localhost:5000").await.unwrap();
         Self { folder, store, blobs, promoter: Arc::new(promoter), contents, policies }
     }
 
