@@ -6,18 +6,21 @@
 //! A right to write is a value, [`Actor`], that only this module makes: a write without it does not compile.
 
 mod credentials;
+mod promoters;
 mod secret;
 mod session;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use jiff::Timestamp;
 use oci::RepositoryName;
 
-use crate::{Config, StartError};
+use crate::{Config, PromoterConfig, StartError};
 
 use self::credentials::Credentials;
+use self::promoters::Promoter;
 use self::secret::Secret;
 pub use self::secret::SecretError;
 use self::session::{SessionError, Sessions};
@@ -26,7 +29,7 @@ use self::session::{SessionError, Sessions};
 #[derive(Debug)]
 pub(crate) struct Access {
     door: Door,
-    promoters: Vec<(Actor, Secret)>,
+    promoters: Vec<Promoter>,
     /// `Bearer realm="…",service="…"`, which every challenge begins with.
     challenge: String,
 }
@@ -71,23 +74,26 @@ impl Access {
     /// # Errors
     /// [`StartError`]: a secret is missing, too short, or one for two purposes.
     pub(crate) fn load(config: &Config) -> Result<Self, StartError> {
-        let read = |purpose: &str, path: &std::path::Path| {
-            Secret::read(path).map_err(|source| StartError::Secret { purpose: purpose.to_owned(), path: path.to_owned(), source })
+        let failed = |purpose: &str, path: &Path| {
+            let (purpose, path) = (purpose.to_owned(), path.to_owned());
+            |source| StartError::Secret { purpose, path, source }
         };
         let mut promoters = Vec::new();
-        for promoter in &config.promoters {
-            promoters.push((Actor(promoter.name.as_str().into()), read(&promoter.name, &promoter.token_file)?));
+        for PromoterConfig { name, token_file } in &config.promoters {
+            let promoter = Promoter::read(Actor(name.as_str().into()), token_file).map_err(failed(name, token_file))?;
+            promoters.push(promoter);
         }
         let door = match &config.push_token_file {
             None => Door::Open,
             Some(path) => {
-                let push = read("pushing", path)?;
+                let push = Secret::read(path).map_err(failed("pushing", path))?;
                 Door::Locked { sessions: push.sessions(), push, anonymous_pull: config.anonymous_pull }
             }
         };
-        let mut known: Vec<(&str, &Secret)> = promoters.iter().map(|(actor, secret)| (actor.as_str(), secret)).collect();
+        let mut known: Vec<(&str, [u8; 32])> = Vec::new();
+        known.extend(promoters.iter().filter_map(|one| one.secret(|secret| Some((one.actor().as_str(), secret?.digest())))));
         if let Door::Locked { push, .. } = &door {
-            known.push(("pushing", push));
+            known.push(("pushing", push.digest()));
         }
         secret::all_different(&known)?;
         // The host that clients know already: some refuse to send a password to any other in a private network.
@@ -146,11 +152,14 @@ impl Access {
     /// [`AccessError::Promoter`].
     pub(crate) fn promoter(&self, headers: &HeaderMap) -> Result<Actor, AccessError> {
         let Credentials::Token(token) = Credentials::of(headers) else { return Err(AccessError::Promoter) };
-        let matching = self.promoters.iter().fold(None, |found, (actor, secret)| {
-            let this = secret.is(token.as_bytes());
-            if this { Some(actor) } else { found }
-        });
-        matching.cloned().ok_or(AccessError::Promoter)
+        let knows = |promoter: &&Promoter| promoter.secret(|secret| secret.is_some_and(|secret| secret.is(token.as_bytes())));
+        let matching: Vec<&Promoter> = self.promoters.iter().filter(knows).collect();
+        // A secret may have been changed to one that is known for something else: then nobody knows whose it is.
+        let pushes = matches!(&self.door, Door::Locked { push, .. } if push.is(token.as_bytes()));
+        match matching[..] {
+            [promoter] if !pushes => Ok(promoter.actor().clone()),
+            _ => Err(AccessError::Promoter),
+        }
     }
 
     fn session_of(&self, credentials: &Credentials<'_>, wanted: Level, now: Timestamp) -> Result<String, AccessError> {

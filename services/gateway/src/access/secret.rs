@@ -39,6 +39,11 @@ impl Secret {
         self.digest.ct_eq(&sha256(guess)).into()
     }
 
+    /// What tells it from others.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
     /// Sessions for who knows the secret. Their key comes from it: they survive a restart, and end when the secret is changed.
     pub(super) fn sessions(&self) -> Sessions {
         Sessions::new(self.sessions.clone())
@@ -58,9 +63,9 @@ impl Debug for Secret {
 }
 
 /// Refuses one secret for two purposes: whoever has the one could then do the other, and records would name the wrong one.
-pub(super) fn all_different(known: &[(&str, &Secret)]) -> Result<(), StartError> {
-    for (at, (purpose, secret)) in known.iter().enumerate() {
-        if let Some((other, _)) = known[..at].iter().find(|(_, earlier)| earlier.digest.ct_eq(&secret.digest).into()) {
+pub(super) fn all_different(known: &[(&str, [u8; 32])]) -> Result<(), StartError> {
+    for (at, (purpose, digest)) in known.iter().enumerate() {
+        if let Some((other, _)) = known[..at].iter().find(|(_, earlier)| earlier.ct_eq(digest).into()) {
             return Err(StartError::SecretShared { purposes: [(*other).to_owned(), (*purpose).to_owned()] });
         }
     }

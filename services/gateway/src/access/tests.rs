@@ -16,12 +16,17 @@ fn now() -> Timestamp {
 /// With the files that it names, which `make` may change.
 fn load(make: impl FnOnce(&std::path::Path, &mut serde_json::Value)) -> Result<Access, StartError> {
     let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
+    load_in(folder.path(), make)
+}
+
+/// In a folder that stays: promoters' secrets are read again.
+fn load_in(folder: &std::path::Path, make: impl FnOnce(&std::path::Path, &mut serde_json::Value)) -> Result<Access, StartError> {
+    let path = |name: &str| folder.join(name);
     std::fs::write(path("push"), format!("{PUSH}\n")).unwrap();
     std::fs::write(path("ops"), OPS).unwrap();
     let mut config = json!({"public_url": "https://registry.example:5000/", "http": {"listen": ["127.0.0.1:0"]}, "database": "d",
         "blobs": "b", "push_token_file": path("push"), "promoters": [{"name": "ops", "token_file": path("ops")}]});
-    make(folder.path(), &mut config);
+    make(folder, &mut config);
     Access::load(&serde_json::from_value(config).unwrap())
 }
 
@@ -141,11 +146,29 @@ fn a_session_allows_what_was_asked_for_and_no_more_than_its_holder_may() {
 
 #[test]
 fn promotions_need_a_promoters_token() {
-    let access = open();
+    let folder = tempfile::tempdir().unwrap();
+    let access = load_in(folder.path(), |_, _| {}).unwrap();
     assert_eq!(access.promoter(&bearer(OPS)).unwrap().as_str(), "ops");
     for headers in [HeaderMap::new(), bearer("wrong"), bearer(PUSH), basic(OPS)] {
         assert_eq!(access.promoter(&headers), Err(AccessError::Promoter));
     }
+}
+
+#[test]
+fn a_token_that_becomes_somebody_elses_is_nobodys() {
+    const DEV: &str = "another one for promotions";
+    let folder = tempfile::tempdir().unwrap();
+    let access = load_in(folder.path(), |folder, config| {
+        std::fs::write(folder.join("dev"), DEV).unwrap();
+        config["promoters"].as_array_mut().unwrap().push(json!({"name": "dev", "token_file": folder.join("dev")}));
+    });
+    let access = access.unwrap();
+    assert_eq!(access.promoter(&bearer(DEV)).unwrap().as_str(), "dev");
+    std::fs::write(folder.path().join("dev"), OPS).unwrap();
+    assert_eq!(access.promoter(&bearer(OPS)), Err(AccessError::Promoter));
+    std::fs::write(folder.path().join("dev"), PUSH).unwrap();
+    assert_eq!(access.promoter(&bearer(PUSH)), Err(AccessError::Promoter));
+    assert_eq!(access.promoter(&bearer(OPS)).unwrap().as_str(), "ops");
 }
 
 #[test]

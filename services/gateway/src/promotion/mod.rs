@@ -110,6 +110,9 @@ impl Promoter {
         let task = self.running.spawn(async move {
             let promoted = promoter.promote(order, &actor).await;
             drop(place);
+            if let Ok(promotion) = &promoted {
+                audit(promotion);
+            }
             promoted
         });
         match task.await {
@@ -180,4 +183,27 @@ impl Promoter {
     fn is_proxied(&self, repository: &RepositoryName) -> bool {
         self.proxied.iter().any(|prefix| repository == prefix || repository.below(prefix).is_some())
     }
+}
+
+/// Who brought what where, or was kept from it.
+fn audit(promotion: &Promotion) {
+    let Promotion { id: Some(id), state, actor, source, target, digest, .. } = promotion else { return };
+    let what = match state {
+        PromotionState::Done => "promoted",
+        PromotionState::Denied => "denied",
+        PromotionState::Planned | PromotionState::Copying | PromotionState::Failed => return,
+    };
+    tracing::info!(
+        target: "audit",
+        actor,
+        promotion.id = id,
+        digest = digest.as_str(),
+        plan = promotion.plan.as_str(),
+        previous = promotion.previous.as_ref().map(|previous| previous.as_str()),
+        policy = promotion.policy.as_ref().map(|policy| policy.name.as_str()),
+        "{what} {} to {}:{}",
+        source.repository,
+        target.repository,
+        target.tag
+    );
 }
