@@ -110,9 +110,11 @@ impl Promoter {
         let task = self.running.spawn(async move {
             let promoted = promoter.promote(order, &actor).await;
             drop(place);
-            if let Ok(promotion) = &promoted {
-                audit(promotion);
-            }
+            let ended = match &promoted {
+                Ok(promotion) => audit(promotion),
+                Err(_) => "failed",
+            };
+            metrics::counter!("registry_promotions_total", "ended" => ended).increment(1);
             promoted
         });
         match task.await {
@@ -185,13 +187,12 @@ impl Promoter {
     }
 }
 
-/// Who brought what where, or was kept from it.
-fn audit(promotion: &Promotion) {
-    let Promotion { id: Some(id), state, actor, source, target, digest, .. } = promotion else { return };
+/// Says who brought what where, or was kept from it. A dry run did neither.
+fn audit(promotion: &Promotion) -> &'static str {
+    let Promotion { id: Some(id), state, actor, source, target, digest, .. } = promotion else { return "planned" };
     let what = match state {
-        PromotionState::Done => "promoted",
         PromotionState::Denied => "denied",
-        PromotionState::Planned | PromotionState::Copying | PromotionState::Failed => return,
+        PromotionState::Planned | PromotionState::Copying | PromotionState::Done | PromotionState::Failed => "promoted",
     };
     tracing::info!(
         target: "audit",
@@ -206,4 +207,5 @@ fn audit(promotion: &Promotion) {
         target.repository,
         target.tag
     );
+    what
 }

@@ -63,6 +63,7 @@ fn reference(which: &'static str, text: &str, hosts: &[&str]) -> Result<Referenc
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -113,6 +114,18 @@ mod tests {
         assert_eq!(code(&with("target", json!(format!("b@{}", Digest::of(b""))))), "promotion_reference");
         for text in ["other.example/a:1", "localhost:5001/a:1", "localhost/a:1"] {
             assert_eq!(code(&with("source", json!(text))), "promotion_reference", "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_breaks_it(body: Vec<u8>, source in "[a-z/:@.0-9]{0,20}", target in "[a-z/:@.0-9]{0,20}", more in "(,\"[a-z_]{1,17}\":(null|1|\"x\"|true))?") {
+            let _ = Order::parse(&body, &[]);
+            let text = format!("{{\"source\":\"{source}\",\"target\":\"{target}\"{more}}}");
+            match Order::parse(text.as_bytes(), &["localhost:5000"]) {
+                Ok(order) => prop_assert!(order.source.as_str().len() <= source.len() && order.tag.as_str().len() <= target.len()),
+                Err(error) => prop_assert!(error.code().starts_with("promotion_")),
+            }
         }
     }
 }
