@@ -230,18 +230,18 @@ const UNFINISHED: &str = ".gateway-unfinished";
 /// Makes folder and database in a folder of their own and gives each its name when it is whole. The database comes last: with it
 /// there is a registry to serve.
 async fn create_stores(layout: &Layout, gateway: &gateway::Config) -> Outcome<Stores> {
-    let (database, blobs) = (layout.join(names::GATEWAY_DB), layout.join(names::BLOBS));
-    let missing = Stores { blobs: !blobs.exists(), database: !database.exists() };
-    if !missing.blobs && !missing.database {
-        return Ok(missing);
-    }
-    let work = layout.join(UNFINISHED);
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error: std::io::Error| unwritable(&path, &error)
     };
+    let work = layout.join(UNFINISHED);
     if work.exists() {
         std::fs::remove_dir_all(&work).map_err(failed(&work))?;
+    }
+    let (database, blobs) = (layout.join(names::GATEWAY_DB), layout.join(names::BLOBS));
+    let missing = Stores { blobs: !blobs.exists(), database: !database.exists() };
+    if !missing.blobs && !missing.database {
+        return Ok(missing);
     }
     std::fs::create_dir(&work).map_err(failed(&work))?;
     let (new_database, new_blobs) = (work.join("gateway.db"), work.join("blobs"));
@@ -281,3 +281,6 @@ fn unwritable(path: &Path, error: &(dyn std::error::Error + 'static)) -> Failure
     Failure::because("gateway_add_failed", format!("{} cannot be written", path.display()), error)
         .advise("What was made so far stays and is kept: mend the cause and run this again.")
 }
+
+#[cfg(test)]
+mod tests;
