@@ -48,7 +48,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "chancery",
         &[
             "merkle", "note", "pki", "tsp", "ct", "entry", "bundle", "clock", "keys", "tlog", "chassis", "verify", "evidence",
-            "sign", "fulcio", "ctlog", "rekor", "tsa", "tuf", "gateway",
+            "sign", "oci", "registry", "fulcio", "ctlog", "rekor", "tsa", "tuf", "gateway",
         ],
     ),
     // From outside: formats to read what comes over the wire, never a service's inside.

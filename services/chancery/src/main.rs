@@ -6,6 +6,7 @@ mod compare;
 mod config;
 mod failure;
 mod gateway_command;
+mod image;
 mod init;
 mod lab;
 mod layout;
@@ -48,9 +49,14 @@ async fn run(cli: Cli) -> Outcome<ExitCode> {
         Command::Env(args) => lab::print_env(&args, out)?,
         Command::Init(args) => init::run(args, out).await?,
         Command::Gateway(GatewayArgs { command: Some(GatewayCommand::Add(args)), .. }) => {
-            gateway_command::run_add(&args, out).await?
+            gateway_command::run_add(&args, out).await?;
         }
-        Command::Verify(args) => verify_command::run(&args, out)?,
+        Command::Promote(args) => return image::promote::run(&args, out).await,
+        Command::Tree(args) => image::tree::run(&args, out).await?,
+        Command::Verify(args) => match &args.bundle {
+            Some(bundle) => verify_command::run(&args, bundle, out)?,
+            None => image::verify::run(&args, out).await?,
+        },
         Command::Config(ConfigCommand::Check(args)) => serve::check(&args.config, out).await?,
         Command::Fulcio(_) | Command::Ctlog(_) | Command::Rekor(_) | Command::Tsa(_) | Command::Tuf(_) | Command::Gateway(_) => {
             unreachable!("one service alone is run above")

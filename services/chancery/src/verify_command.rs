@@ -1,22 +1,21 @@
-//! `chancery verify`.
+//! `chancery verify --bundle`.
 
 use std::fs::File;
 use std::path::Path;
 use std::str::FromStr as _;
 
 use serde_json::json;
-use verify::{Artifact, ArtifactDigest, IdentityPolicy, Matcher, Policy, SignerReport, Verified, Verifier, VerifyError};
+use verify::{Artifact, ArtifactDigest, IdentityPolicy, Matcher, Policy, SignerReport, Verified, VerifyError};
 
 use crate::cli::{Output, VerifyArgs};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::image;
 use crate::output::{self, Style};
 
 /// Verifies one bundle, offline.
-pub(crate) fn run(args: &VerifyArgs, out: Output) -> Outcome {
-    let verifier = Verifier::from_trusted_root(&read(&args.trusted_root)?).map_err(|error| {
-        Failure::because(error.code(), format!("{} is not a trusted root", args.trusted_root.display()), &error)
-    })?;
-    let bundle = read(&args.bundle)?;
+pub(crate) fn run(args: &VerifyArgs, bundle: &Path, out: Output) -> Outcome {
+    let verifier = image::place::verifier(&image::place::trusted_root(&args.place, args.trusted_root.as_deref())?)?;
+    let bundle = read(bundle)?;
     let policy = policy(args)?;
     let mut file;
     // A name is a file if there is one; only then may it look like a digest.

@@ -1,0 +1,261 @@
+//! An image as it lies in a registry, with everything attached to it, verified here.
+
+use std::collections::HashSet;
+
+use evidence::{Attachment, Evidence};
+use futures_util::future::{LocalBoxFuture, try_join_all};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use oci::{Descriptor, Digest, Manifest, Reference, RepositoryName, Target};
+use registry::{Credentials, Fetched, Registry, RegistryError, Resolved, Settings};
+use verify::Verifier;
+
+use super::place::{self, Place};
+use crate::failure::{Failure, Outcome};
+
+/// Requests that one command has under way at a time.
+const AT_ONCE: usize = 8;
+
+/// The most attached manifests that are looked at: anybody who may push can attach more.
+const MOST: usize = 1_000;
+
+/// How far attachments of attachments are followed.
+const DEEPEST: usize = 8;
+
+/// A repository, and whom to trust about what is in it.
+pub(super) struct Reader {
+    registry: Registry,
+    repository: RepositoryName,
+    /// Where nobody said whom to trust, nothing is verified, and said so.
+    verifier: Option<Verifier>,
+}
+
+/// An image.
+#[derive(Debug)]
+pub(super) struct Image {
+    /// The manifest that the reference names.
+    pub root: Node,
+    /// What is in it, if it is an index, with what each runs on.
+    pub platforms: Vec<(String, Node)>,
+}
+
+/// A manifest of an image.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Its digest.
+    pub digest: Digest,
+    /// Itself.
+    pub manifest: Manifest,
+    /// What is attached to it, in the order in which it was.
+    pub attached: Vec<Attached>,
+}
+
+/// An attached manifest.
+#[derive(Debug)]
+pub(super) struct Attached {
+    /// Its digest.
+    pub digest: Digest,
+    /// What it says it is.
+    pub artifact_type: Option<String>,
+    /// What it is.
+    pub found: Found,
+    /// What is attached to it in turn.
+    pub attached: Vec<Attached>,
+}
+
+/// What an attached manifest turned out to be.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A bundle that proves something about its subject.
+    Proven(Evidence),
+    /// A bundle that does not.
+    Refused {
+        /// The stable code.
+        code: &'static str,
+        /// One line.
+        reason: String,
+    },
+    /// A bundle, and nobody to trust.
+    Unchecked,
+    /// Something that is not verified here, in words; without any where its artifact type says what there is to say.
+    Other(&'static str),
+}
+
+impl Reader {
+    /// A reader of the repository of `reference` at `place`.
+    ///
+    /// # Errors
+    /// The trusted root or the secret cannot be read.
+    pub(super) fn open(place: &Place, reference: &Reference) -> Outcome<Self> {
+        let http = chassis::http_client_builder(&[]).map_err(|error| Failure::explained(&error))?;
+        let mut settings = Settings::new(&place.base);
+        settings.credentials = place.pull_token.as_deref().map(|file| place::secret(file, &place.base)).transpose()?.map(account);
+        let registry = Registry::new(http, settings)
+            .map_err(|error| Failure::because("usage", format!("{} is no registry", place.base), &error))?;
+        let verifier = place.trusted_root.as_deref().map(place::verifier).transpose()?;
+        Ok(Self { registry, repository: reference.repository.clone(), verifier })
+    }
+
+    /// The image that `target` names, with everything attached to it.
+    ///
+    /// # Errors
+    /// It is not there, or the registry does not answer.
+    pub(super) async fn image(&self, target: &Target) -> Outcome<Image> {
+        let root = self.manifest(target).await?;
+        let listed = root.manifest.manifests().iter().map(|child| {
+            let platform = match &child.platform {
+                // As BuildKit lists what it says about how it built.
+                Some(platform) if platform.is_unknown() => ATTESTATIONS.to_owned(),
+                Some(platform) => platform.to_string(),
+                None => "manifest".to_owned(),
+            };
+            let target = Target::Digest(child.digest.clone());
+            async move { Ok::<_, Failure>((platform, self.manifest(&target).await?)) }
+        });
+        let children: Vec<(String, Fetched)> = stream::iter(listed).buffered(AT_ONCE).try_collect().await?;
+        let mut seen = HashSet::new();
+        let mut image = Image { root: self.node(root, &mut seen).await?, platforms: Vec::new() };
+        for (platform, child) in children {
+            image.platforms.push((platform, self.node(child, &mut seen).await?));
+        }
+        Ok(image)
+    }
+
+    async fn node(&self, Fetched { digest, manifest }: Fetched, seen: &mut HashSet<Digest>) -> Outcome<Node> {
+        let mut attached = self.attached(&digest, seen, 0).await?;
+        attached.extend(self.legacy(&digest).await?);
+        Ok(Node { digest, manifest, attached })
+    }
+
+    /// What is attached to `subject`, and to that. `seen` keeps what is attached to itself, by way of others, from being followed for
+    /// ever.
+    fn attached<'a>(
+        &'a self,
+        subject: &'a Digest,
+        seen: &'a mut HashSet<Digest>,
+        depth: usize,
+    ) -> LocalBoxFuture<'a, Outcome<Vec<Attached>>> {
+        async move {
+            let listed =
+                self.registry.verified_referrers(&self.repository, subject).await.map_err(|error| self.failure(&error))?;
+            let new: Vec<Fetched> =
+                listed.into_iter().filter(|listed| seen.len() < MOST && seen.insert(listed.digest.clone())).collect();
+            let examined = new.into_iter().map(|fetched| self.examine(subject, fetched));
+            let mut attached: Vec<Attached> = stream::iter(examined).buffered(AT_ONCE).try_collect().await?;
+            for one in attached.iter_mut().filter(|_| depth < DEEPEST) {
+                one.attached = self.attached(&one.digest, seen, depth + 1).await?;
+            }
+            Ok(attached)
+        }
+        .boxed_local()
+    }
+
+    async fn examine(&self, subject: &Digest, Fetched { digest, manifest }: Fetched) -> Outcome<Attached> {
+        let found = match Attachment::of(&manifest) {
+            Attachment::Bundle(layer) => self.bundle(subject, &layer).await?,
+            other => Found::Other(words(&other)),
+        };
+        Ok(Attached { digest, artifact_type: manifest.artifact_type().map(str::to_owned), found, attached: Vec::new() })
+    }
+
+    async fn bundle(&self, subject: &Digest, layer: &Descriptor) -> Outcome<Found> {
+        let Some(verifier) = &self.verifier else { return Ok(Found::Unchecked) };
+        let bytes = match self.bundle_bytes(&layer.digest).await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => {
+                let reason = format!("it is larger than {} bytes", verify::MAX_BUNDLE);
+                return Ok(Found::Refused { code: "bundle_too_large", reason });
+            }
+            Err(RegistryError::NotFound { .. }) => {
+                return Ok(Found::Refused { code: "image_not_found", reason: "its bundle is not in the registry".to_owned() });
+            }
+            Err(error) => return Err(self.failure(&error)),
+        };
+        Ok(match evidence::examine(verifier, subject, &bytes) {
+            Ok(evidence) => Found::Proven(evidence),
+            Err(refused) => Found::Refused { code: refused.code(), reason: refused.to_string() },
+        })
+    }
+
+    /// A bundle's bytes; `None` of one that is larger than any.
+    async fn bundle_bytes(&self, digest: &Digest) -> Result<Option<Vec<u8>>, RegistryError> {
+        let (mut stream, mut bundle) = (self.registry.blob(&self.repository, digest).await?, Vec::new());
+        while let Some(bytes) = stream.next().await? {
+            if bundle.len() + bytes.len() > verify::MAX_BUNDLE {
+                return Ok(None);
+            }
+            bundle.extend_from_slice(&bytes);
+        }
+        Ok(Some(bundle))
+    }
+
+    /// What cosign attached before there were referrers: by a tag that spells the digest. Shown, never verified.
+    async fn legacy(&self, subject: &Digest) -> Outcome<Vec<Attached>> {
+        let tags = LEGACY.map(|(ending, words)| async move {
+            let tag = format!("{}.{ending}", oci::fallback_tag(subject)).parse().expect("a tag with a short ending is a tag");
+            match self.registry.resolve(&self.repository, &Target::Tag(tag)).await {
+                Ok(Resolved { digest }) => {
+                    Ok(Some(Attached { digest, artifact_type: None, found: Found::Other(words), attached: Vec::new() }))
+                }
+                Err(RegistryError::NotFound { .. }) => Ok(None),
+                Err(error) => Err(self.failure(&error)),
+            }
+        });
+        Ok(try_join_all(tags).await?.into_iter().flatten().collect())
+    }
+
+    async fn manifest(&self, target: &Target) -> Outcome<Fetched> {
+        self.registry.manifest(&self.repository, target).await.map_err(|error| self.failure(&error))
+    }
+
+    fn failure(&self, error: &RegistryError) -> Failure {
+        let (code, what, advice) = match error {
+            RegistryError::NotFound { .. } => (
+                "image_not_found",
+                "there is no such image",
+                "Check repository and tag; what needs a secret is shown with --token-file.",
+            ),
+            RegistryError::Unauthorised { .. } => {
+                ("image_not_found", "this may not be read", "Give the secret with --token-file, or --dir D of the installation.")
+            }
+            RegistryError::Unreachable { .. } | RegistryError::Limited { .. } | RegistryError::Elsewhere { .. } => {
+                ("registry_unreachable", "no answer", UNREACHABLE)
+            }
+            RegistryError::Refused { .. }
+            | RegistryError::Malformed { .. }
+            | RegistryError::DigestMismatch { .. }
+            | RegistryError::TooLarge { .. } => {
+                ("registry_answer", "no sensible answer", "Is this the address of a registry? If so, its own log says more.")
+            }
+        };
+        Failure::new(code, format!("{what} at {}", self.registry.name())).detail(error.to_string()).advise(advice)
+    }
+}
+
+/// What a manifest of attestations inside an index is called in the place of its platform.
+pub(super) const ATTESTATIONS: &str = "attestations";
+
+/// What to do about a registry that does not answer.
+pub(super) const UNREACHABLE: &str =
+    "Is it running, and is this its address? A private certificate authority is named in SSL_CERT_FILE.";
+
+const LEGACY: [(&str, &str); 3] = [
+    ("sig", "signature of an old form (.sig tag), not verified here"),
+    ("att", "attestation of an old form (.att tag), not verified here"),
+    ("sbom", "SBOM that nobody signed (.sbom tag)"),
+];
+
+fn words(attachment: &Attachment) -> &'static str {
+    match attachment {
+        Attachment::Bundle(_) => "bundle",
+        Attachment::LegacySignature => "signature of an old form, not verified here",
+        Attachment::LegacyAttestation => "attestation of an old form, not verified here",
+        Attachment::UnsignedSbom => "SBOM that nobody signed",
+        Attachment::Notation => "Notation signature, not verified here",
+        Attachment::Other => "",
+    }
+}
+
+/// The user name means nothing: the secret is all there is.
+fn account(secret: String) -> Credentials {
+    Credentials { username: "chancery".to_owned(), password: secret.into() }
+}
