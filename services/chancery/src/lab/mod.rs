@@ -1,6 +1,5 @@
 //! `chancery lab`: an installation on loopback, an issuer of test identities, and a proof that it works.
 
-mod cosign;
 pub(crate) mod env;
 pub(crate) mod identity;
 mod issuer;
@@ -32,6 +31,7 @@ use crate::serve::{self, Sockets};
 use env::Environment;
 use identity::{Issuer, PROVEN, Subject};
 use issuer::LabIssuer;
+use proof::Proof;
 use screen::{Age, Opening, Row, Screen};
 
 /// Where the issuer listens unless told otherwise.
@@ -184,10 +184,10 @@ fn at(listener: &Listener) -> ListenConfig {
     ListenConfig { listen: listener.addresses(), tls: None, behind_proxy: false }
 }
 
-/// Runs the proof unless it has passed before.
+/// Runs what has not been proved before.
 async fn prove(layout: &Layout, environment: &Environment, issuer: &LabIssuer, screen: &mut Screen) -> Outcome {
-    let mut record = proof::Record::load(&layout.proof());
-    if record.complete() {
+    let proof = Proof::begin(layout.proof());
+    if proof.is_complete() {
         return Ok(());
     }
     screen.begin_proof();
@@ -198,14 +198,7 @@ async fn prove(layout: &Layout, environment: &Environment, issuer: &LabIssuer, s
         .await
         .map_err(|error| Failure::because("lab_issuer_key", "the lab issuer's key cannot sign", &error))?;
     let identity = proof::Identity { token, subject: PROVEN.to_owned(), issuer: Issuer::Ghes.url(issuer.base()) };
-    proof::run(environment, identity, |step| {
-        record.passed.insert(step.step);
-        screen.passed(step);
-    })
-    .await?;
-    record
-        .store(&layout.proof())
-        .map_err(|error| Failure::because("lab_folder", format!("{} cannot be written", layout.proof().display()), &error))
+    proof.run(environment, identity, |step| screen.passed(step)).await
 }
 
 /// The facts of the screen, read from the files that clients get.

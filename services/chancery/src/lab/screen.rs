@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::proof::{self, Passed};
+use super::proof::Passed;
 use crate::cli::Output;
 use crate::layout::names;
 use crate::output::{Style, date, duration, print, print_json, short};
@@ -106,7 +106,7 @@ impl Screen {
                 "services": opening.rows.iter().map(row_json).collect::<Vec<_>>(),
                 "registry": opening.registry,
                 "issuer": opening.issuer,
-                "proof": proof::to_json(&self.steps),
+                "proof": self.steps,
                 "environment": environment,
                 "ready_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             })),
@@ -159,6 +159,7 @@ fn ready_text(took: Duration, opening: &Opening) -> String {
         (format!("eval \"$(chancery env{dir})\""), ""),
         (format!("export SIGSTORE_ID_TOKEN=$(chancery lab token{dir} --ghes platform/hello)"), "valid 10 minutes"),
         (format!("cosign sign --yes --recursive {registry}/staging/mine@sha256:…"), "an image you pushed"),
+        (format!("chancery promote{dir} staging/mine:1 prod/mine:1"), "refused: says what is missing"),
     ];
     let width = commands.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
     let mut text = format!("\nready in {:.1} s. In another shell:\n", took.as_secs_f64());
