@@ -101,22 +101,33 @@ async fn dispatch(app: &App, parts: &Parts, route: Route, body: Body) -> Answer 
     let asked = Asked { app, caller, method: &parts.method, headers: &parts.headers, query: Query::of(parts.uri.query()) };
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     let methods = route.methods();
+    // What is rare is boxed: one request's memory is that of its largest handler, and it is moved about.
     match (&parts.method, route) {
         (_, Route::Base) if reads => base::enter(&asked),
         (_, Route::Extensions) if reads => base::extensions(&asked),
-        (_, Route::Catalog) if reads => tags::catalog(&asked).await,
-        (_, Route::Tags { repository }) if reads => tags::list(&asked, &repository).await,
+        (_, Route::Catalog) if reads => Box::pin(tags::catalog(&asked)).await,
+        (_, Route::Tags { repository }) if reads => Box::pin(tags::list(&asked, &repository)).await,
         (_, Route::Referrers { repository, subject }) if reads => referrers::list(&asked, &repository, &subject).await,
         (_, Route::Manifest { repository, target }) if reads => manifests::read(&asked, &repository, &target).await,
-        (&Method::PUT, Route::Manifest { repository, target }) => manifests::put(&asked, repository, target, body).await,
-        (&Method::DELETE, Route::Manifest { repository, target }) => manifests::delete(&asked, &repository, &target).await,
+        (&Method::PUT, Route::Manifest { repository, target }) => {
+            Box::pin(manifests::put(&asked, repository, target, body)).await
+        }
+        (&Method::DELETE, Route::Manifest { repository, target }) => {
+            Box::pin(manifests::delete(&asked, &repository, &target)).await
+        }
         (_, Route::Blob { repository, digest }) if reads => blobs::read(&asked, &repository, &digest).await,
-        (&Method::DELETE, Route::Blob { repository, digest }) => blobs::delete(&asked, &repository, &digest).await,
-        (&Method::POST, Route::Uploads { repository }) => uploads::begin(&asked, &repository, body).await,
+        (&Method::DELETE, Route::Blob { repository, digest }) => Box::pin(blobs::delete(&asked, &repository, &digest)).await,
+        (&Method::POST, Route::Uploads { repository }) => Box::pin(uploads::begin(&asked, &repository, body)).await,
         (_, Route::Upload { repository, session }) if reads => uploads::status(&asked, &repository, &session).await,
-        (&Method::PATCH, Route::Upload { repository, session }) => uploads::append(&asked, &repository, &session, body).await,
-        (&Method::PUT, Route::Upload { repository, session }) => uploads::finish(&asked, &repository, &session, body).await,
-        (&Method::DELETE, Route::Upload { repository, session }) => uploads::cancel(&asked, &repository, &session).await,
+        (&Method::PATCH, Route::Upload { repository, session }) => {
+            Box::pin(uploads::append(&asked, &repository, &session, body)).await
+        }
+        (&Method::PUT, Route::Upload { repository, session }) => {
+            Box::pin(uploads::finish(&asked, &repository, &session, body)).await
+        }
+        (&Method::DELETE, Route::Upload { repository, session }) => {
+            Box::pin(uploads::cancel(&asked, &repository, &session)).await
+        }
         _ => Err(ApiError::Method { method: parts.method.clone(), methods }),
     }
 }
