@@ -42,8 +42,8 @@ impl Config {
     /// What stands before the names of repositories, in image names and in challenges: the host of the public URL with its port.
     #[must_use]
     pub fn host(&self) -> &str {
-        let url = self.public_url.trim_end_matches('/');
-        url.split_once("://").map_or(url, |(_, host)| host)
+        let url = self.public_url.as_str();
+        url.split_once("://").map_or(url, |(_, host)| host).trim_end_matches('/')
     }
 }
 

@@ -13,6 +13,12 @@ use crate::{BlobFolderError, PolicyError, SecretError, TrustError};
 /// The gateway cannot be made or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Image names cannot begin with it.
+    #[error("{url} cannot be the registry's public URL; expected http:// or https:// and a host, without a path")]
+    PublicUrl {
+        /// As configured.
+        url: String,
+    },
     /// Everybody who reaches it could write.
     #[error("the registry would let everybody at {listener} write")]
     PushToken {
@@ -72,6 +78,7 @@ impl From<StartingBlobs> for StartError {
 impl Explain for StartError {
     fn code(&self) -> &'static str {
         match self {
+            Self::PublicUrl { .. } => "registry_public_url",
             Self::PushToken { .. } => "registry_push_token",
             Self::Secret { .. } => "registry_secret",
             Self::SecretShared { .. } => "registry_secret_shared",
@@ -93,6 +100,9 @@ impl Explain for StartError {
 
     fn advice(&self) -> Option<String> {
         let advice = match self {
+            Self::PublicUrl { .. } => {
+                "Set gateway.public_url to what clients call this registry; a registry cannot lie below a path."
+            }
             Self::PushToken { .. } => "Set gateway.push_token_file to a file with a secret of your own, or listen at 127.0.0.1.",
             Self::Secret { .. } => "Put a secret of at least 16 characters into the file, for example from: openssl rand -hex 32",
             Self::SecretShared { .. } => "Give each purpose a secret of its own.",

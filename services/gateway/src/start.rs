@@ -109,6 +109,10 @@ impl ReadyCheck for DatabaseAnswers {
 
 /// What can be refused from the configuration alone.
 fn check(config: &Config) -> Result<(), StartError> {
+    let http = ["http://", "https://"].iter().any(|scheme| config.public_url.starts_with(scheme));
+    if !http || config.host().is_empty() || config.host().contains(['/', '?', '#', '@', '"', ' ']) {
+        return Err(StartError::PublicUrl { url: config.public_url.clone() });
+    }
     if config.push_token_file.is_some() {
         return Ok(());
     }

@@ -65,9 +65,8 @@ struct Asked<'a> {
 
 type Answer = Result<Response, ApiError>;
 
-/// One request from head to answer. Every answer says which API it is of, refusals too: clients take it for no registry otherwise.
+/// One request from head to answer.
 async fn answer(State(app): State<Arc<App>>, request: Request) -> Response {
-    const VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
     let (parts, body) = request.into_parts();
     let route = route(&parts);
     let label = route.as_ref().map_or("unknown", Route::label);
@@ -79,7 +78,7 @@ async fn answer(State(app): State<Arc<App>>, request: Request) -> Response {
         Err(error) => Err(error),
     };
     let mut response = answered.unwrap_or_else(ApiError::into_response);
-    response.headers_mut().insert(VERSION, HeaderValue::from_static("registry/2.0"));
+    say_version(&mut response);
     metric::answered(label, &parts.method, &response);
     response
 }
@@ -141,5 +140,13 @@ fn grant(request: &Request) -> Option<Grant> {
 
 /// What never reached a handler, or did not survive one.
 fn refused(refusal: &Refusal) -> Response {
-    ApiError::Refused(*refusal).into_response()
+    let mut response = ApiError::Refused(*refusal).into_response();
+    say_version(&mut response);
+    response
+}
+
+/// Every answer says which API it is of, refusals too: clients take it for no registry otherwise.
+fn say_version(response: &mut Response) {
+    const VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+    response.headers_mut().insert(VERSION, HeaderValue::from_static("registry/2.0"));
 }

@@ -45,6 +45,23 @@ async fn beyond_loopback_a_secret_is_mandatory() {
 }
 
 #[tokio::test]
+async fn a_public_url_is_a_scheme_and_a_host() {
+    let folder = tempfile::tempdir().unwrap();
+    gateway::create(&config(folder.path(), |_| {})).await.unwrap();
+    for (url, expected) in [
+        ("https://registry.example", Ok(())),
+        ("http://localhost:5000/", Ok(())),
+        ("localhost:5000", Err("registry_public_url")),
+        ("ftp://registry.example", Err("registry_public_url")),
+        ("https://", Err("registry_public_url")),
+        ("https://registry.example/sub", Err("registry_public_url")),
+        ("https://user@registry.example", Err("registry_public_url")),
+    ] {
+        assert_eq!(opened(folder.path(), |config| config["public_url"] = url.into()).await, expected, "{url}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_made_by_opening_and_nothing_overwritten_by_making() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(opened(folder.path(), |_| {}).await, Err("database_missing"));
