@@ -11,6 +11,8 @@ pub(crate) enum Step {
     Append,
     /// Its bytes reach the disk.
     Sync,
+    /// The folder that it goes to is made.
+    MakeFolder,
     /// It gets its final name.
     Rename,
     /// The name reaches the disk.

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
 
 use oci::{Algorithm, Digest};
 
@@ -21,6 +22,8 @@ use crate::faults::{Faults, Step};
 #[derive(Debug)]
 pub(super) struct Folder {
     root: PathBuf,
+    /// Folders of blobs whose own names are known to be on the disk.
+    durable: Mutex<HashSet<PathBuf>>,
     pub(super) faults: Faults,
 }
 
@@ -32,7 +35,7 @@ impl Folder {
             _ => BlobFolderError::Failed { path: root.to_owned(), source },
         };
         fs::create_dir(root).map_err(failed)?;
-        Self { root: root.to_owned(), faults: Faults::default() }.complete().map_err(failed)?;
+        Self::at(root).complete().map_err(failed)?;
         // Its own name is durable with the folder it is in.
         let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         sync_folder(parent).map_err(failed)
@@ -43,7 +46,7 @@ impl Folder {
         if !root.is_dir() {
             return Err(BlobFolderError::Missing { path: root.to_owned() });
         }
-        let folder = Self { root: root.to_owned(), faults: Faults::default() };
+        let folder = Self::at(root);
         match folder.complete() {
             Ok(()) => Ok(folder),
             Err(source) => Err(BlobFolderError::Failed { path: root.to_owned(), source }),
@@ -78,16 +81,19 @@ impl Folder {
     /// Gives the file at `from`, whose bytes are known to be those of `digest`, its name for ever.
     ///
     /// 1. Its bytes reach the disk. A crash before: a file that nobody takes for a blob.
-    /// 2. It is renamed, over the same bytes if the blob was there. A crash before the next step leaves the old name or the new.
-    /// 3. The new name reaches the disk. A crash after: a blob that no repository shows, until it is pushed again.
+    /// 2. The folder that it goes to is there, and durable itself: else a blob could be lost with its folder.
+    /// 3. It is renamed, over the same bytes if the blob was there. A crash before the next step leaves the old name or the new.
+    /// 4. The new name reaches the disk. A crash after: a blob that no repository shows, until it is pushed again.
     ///
     /// Only then may a row say that it is there. A file that failed to reach the disk must be given up: the system has forgotten
     /// which bytes it failed to write, and would report success for them the next time.
     pub(super) fn publish(&self, from: &Path, file: &File, digest: &Digest) -> io::Result<()> {
         let to = self.blob(digest);
+        let folder = to.parent().expect("a blob is in a folder");
         self.faults.around(Step::Sync, || file.sync_all())?;
+        self.make_durable(folder)?;
         self.faults.around(Step::Rename, || fs::rename(from, &to))?;
-        self.faults.around(Step::SyncFolder, || sync_folder(to.parent().expect("a blob is in a folder")))
+        self.faults.around(Step::SyncFolder, || sync_folder(folder))
     }
 
     /// Removes a file; one that is not there is removed.
@@ -111,36 +117,45 @@ impl Folder {
         Ok(removed)
     }
 
-    /// Every folder that a file may be renamed into exists and is durable before the first one is.
+    fn at(root: &Path) -> Self {
+        Self { root: root.to_owned(), durable: Mutex::default(), faults: Faults::default() }
+    }
+
+    /// The folders that are always there, and the names of all folders on the disk: of what was made just before a crash too.
     fn complete(&self) -> io::Result<()> {
-        for name in [UPLOADS, INCOMING] {
+        for name in [UPLOADS, INCOMING, Algorithm::Sha256.name(), Algorithm::Sha512.name()] {
             make_folder(&self.root.join(name))?;
         }
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            let all = self.root.join(algorithm.name());
-            make_folder(&all)?;
-            let mut made = false;
-            for first in 0..=u8::MAX {
-                made |= make_folder(&all.join(hex::encode([first])))?;
-            }
-            if made {
-                sync_folder(&all)?;
+            sync_folder(&self.root.join(algorithm.name()))?;
+            for entry in fs::read_dir(self.root.join(algorithm.name()))? {
+                self.durable().insert(entry?.path());
             }
         }
         sync_folder(&self.root)
+    }
+
+    fn make_durable(&self, folder: &Path) -> io::Result<()> {
+        if self.durable().contains(folder) {
+            return Ok(());
+        }
+        self.faults.around(Step::MakeFolder, || make_folder(folder))?;
+        // Also when another thread has made it: whether that one has synced it yet is not known.
+        sync_folder(folder.parent().expect("a folder of blobs is in that of its algorithm"))?;
+        self.durable().insert(folder.to_owned());
+        Ok(())
+    }
+
+    fn durable(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.durable.lock().expect("no panic while the lock is held")
     }
 }
 
 const UPLOADS: &str = "uploads";
 const INCOMING: &str = "incoming";
 
-/// Whether it had to be made.
-fn make_folder(path: &Path) -> io::Result<bool> {
-    match fs::create_dir(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
-    }
+fn make_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir(path).or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
 }
 
 /// The names in a folder are durable once the folder is synced.

@@ -170,17 +170,20 @@ impl Blobs {
     {
         let stop = upload.take_turn(&self.0.closing);
         let mut work = upload.work.lock().await;
-        let mut sink = self.sink(upload, &mut work).await?;
+        let sink = self.sink(upload, &mut work).await?;
         let (offset, most) = (sink.length(), self.0.limits.blob);
         let room = most.saturating_sub(offset);
         if !part.fits(offset) {
             *work = Work::Open(sink);
             return Err(BlobError::OutOfOrder { offset });
         }
-        let announced = part.range.map_or(room, |(_, length)| length.min(room));
+        if part.announced().is_some_and(|announced| announced > room) {
+            self.give_up(upload, &mut work).await?;
+            return Err(BlobError::TooLarge { limit: most });
+        }
+        let announced = part.range.map_or(room, |(_, length)| length);
         let mut source = Source::new(body, announced, stop);
-        let (back, end) = extend(sink, &mut source).await;
-        sink = back;
+        let (mut sink, end) = extend(sink, &mut source).await;
         sink.rest();
         let offset = sink.length();
         *work = Work::Open(sink);
@@ -350,6 +353,11 @@ impl Upload {
 }
 
 impl Part {
+    /// How many bytes come, as far as the request says.
+    fn announced(self) -> Option<u64> {
+        self.range.map(|(_, length)| length).or(self.length)
+    }
+
     /// Whether these bytes belong at `offset` and are as many as their range says.
     fn fits(self, offset: u64) -> bool {
         self.range.is_none_or(|(first, length)| {
