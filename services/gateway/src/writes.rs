@@ -156,7 +156,7 @@ impl Writes {
     /// [`WriteError`]; nothing of it is left.
     pub(crate) async fn blob<S, B>(
         &self,
-        actor: &Actor,
+        _actor: &Actor,
         repository: &RepositoryName,
         digest: &Digest,
         part: Part,
@@ -166,13 +166,8 @@ impl Writes {
         S: Stream<Item = Result<Bytes, B>> + Send + Unpin + 'static,
         B: Into<BodyError> + Send + 'static,
     {
-        let upload = self.begin(actor, repository).await?;
-        if let Err(error) = self.append(actor, repository, &upload, part, body).await {
-            // Nobody was told of this upload, so nobody can go on with it. What is left if this fails expires.
-            let _ = self.blobs.abort(repository, &upload).await;
-            return Err(error);
-        }
-        self.commit(actor, repository, &upload, digest).await
+        self.hosted(repository)?;
+        Ok(self.blobs.put(repository, digest, part.length, body).await.map(drop)?)
     }
 
     /// Begins an upload.

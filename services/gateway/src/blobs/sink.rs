@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chassis::reason::chain;
 use futures_util::Stream;
 use oci::{Algorithm, Digest, Hasher};
 use tokio::sync::watch;
@@ -148,7 +149,7 @@ impl Drop for Sink {
         }
         self.publish_progress(State::Failed);
         if let Err(error) = self.folder.remove(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "could not remove an unfinished blob; the next start will");
+            tracing::warn!(path = %self.path.display(), reason = chain(&error), "could not remove an unfinished blob; the next start will");
         }
     }
 }

@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 /// What is gathered for one write at most, give or take one piece. What is waiting and what is being written make twice this: all the
 /// memory that a blob needs on its way in, however large it is and however slow the disk.
 const BATCH: usize = 1 << 20;
+/// Pieces of one batch at most: a client that sends single bytes makes each of them cost as much as a thousand.
+const PIECES: usize = 256;
 
 /// A body, and what has arrived of it and is not written yet.
 pub(super) struct Source<S> {
@@ -79,7 +81,7 @@ where
     }
 
     fn wants_more(&self) -> bool {
-        self.end.is_none() && self.gathered < BATCH && !self.stop.is_cancelled()
+        self.end.is_none() && self.gathered < BATCH && self.waiting.len() < PIECES && !self.stop.is_cancelled()
     }
 
     fn take(&mut self, next: Option<Result<Bytes, B>>) {

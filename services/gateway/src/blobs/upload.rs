@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chassis::reason::chain;
 use futures_util::Stream;
 use jiff::Timestamp;
 use oci::{Digest, RepositoryName};
@@ -151,7 +152,9 @@ impl Blobs {
             let Ok(mut work) = upload.work.try_lock() else { continue };
             match self.give_up(&upload, &mut work).await {
                 Ok(()) => ended += 1,
-                Err(error) => tracing::warn!(upload = %upload.id, %error, "could not end an old upload; trying again later"),
+                Err(error) => {
+                    tracing::warn!(upload = %upload.id, reason = chain(&error), "could not end an old upload; trying again later")
+                }
             }
         }
         ended
@@ -228,7 +231,7 @@ impl Blobs {
             }
             Err(error) => {
                 if let Err(error) = self.give_up(upload, &mut work).await {
-                    tracing::warn!(upload = %upload.id, %error, "could not clear away a failed upload; it expires");
+                    tracing::warn!(upload = %upload.id, reason = chain(&error), "could not clear away a failed upload; it expires");
                 }
                 Err(error)
             }
@@ -266,7 +269,7 @@ impl Blobs {
         if upload.is_to_be_recorded(now)
             && let Err(error) = self.0.store.use_upload(&upload.id, now).await
         {
-            tracing::warn!(upload = %upload.id, %error, "could not record that an upload goes on; a restart may take it for older");
+            tracing::warn!(upload = %upload.id, reason = chain(&error), "could not record that an upload goes on; a restart may take it for older");
         }
     }
 }
