@@ -8,20 +8,27 @@
 //! - [`rekor`] writes to the transparency log and audits it; [`ctlog`] reads the certificate log.
 //! - [`bundle`] alters bundles.
 //! - [`installation`] is a Chancery that was set up by `init` rather than `lab`.
+//! - [`gateway`] is the registry as a process of its own, and who promotes there.
+//! - [`image`] makes images, and [`registry`] pushes and reads them.
 //! - [`load`] sends many requests and measures.
 //! - [`people`] says who signs.
 //! - [`store`] looks at, and damages, what lies on disk.
+//! - [`supply`] signs and attests images.
 //! - [`trace`] reads what `strace` saw.
 
 pub mod bundle;
 pub mod ca;
 pub mod ctlog;
+pub mod gateway;
+pub mod image;
 pub mod installation;
 pub mod leaf;
 pub mod load;
 pub mod people;
+pub mod registry;
 pub mod rekor;
 pub mod store;
+pub mod supply;
 pub mod trace;
 
 /// Whether long runs are wanted: `cargo xtask ci --all` says so.

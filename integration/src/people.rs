@@ -23,6 +23,21 @@ pub fn by_developer(lab: &Chancery) -> Vec<String> {
     by(EMAIL, lab.env().get("CHANCERY_OIDC_ISSUER"))
 }
 
+/// The workflow whose images the lab's policy takes.
+pub const WORKFLOW: &str = "https://ghe.lab/platform/hello/.github/workflows/build.yml@refs/heads/main";
+
+/// cosign as that workflow, on the lab's GitHub Enterprise Server.
+#[must_use]
+pub fn workflow(lab: &Chancery) -> Client {
+    cosign(lab, &["--ghes", "platform/hello"])
+}
+
+/// The flags that name that workflow.
+#[must_use]
+pub fn by_workflow(lab: &Chancery) -> Vec<String> {
+    by(WORKFLOW, &lab.env().url("CHANCERY_OIDC_ISSUER", "/ghe/_services/token"))
+}
+
 /// The flags that name a signer.
 #[must_use]
 pub fn by(identity: &str, issuer: &str) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 /// The calls worth recording: what arrives on sockets, what is answered, and what goes to disk.
-const CALLS: &str = "read,recvfrom,write,writev,sendto,sendmsg,pwrite64,pwritev,fsync,fdatasync";
+const CALLS: &str = "read,recvfrom,write,writev,sendto,sendmsg,pwrite64,pwritev,fsync,fdatasync,rename,renameat,renameat2";
 
 /// `strace` with flags such that [`read`] understands what it writes to `folder`.
 ///
@@ -27,9 +27,9 @@ pub struct Call {
     pub ended: u64,
     /// Its name.
     pub name: String,
-    /// The file or socket it was about, as the kernel names it: a path, or `socket:[INODE]`.
+    /// The file or socket it was about, as the kernel names it: a path, or `socket:[INODE]`. For a file that was renamed, its new name.
     pub file: String,
-    /// The rest of its arguments, escaped as strace escapes them.
+    /// The rest of its arguments, escaped as strace escapes them. For a file that was renamed, its old name.
     pub arguments: String,
 }
 
@@ -46,8 +46,15 @@ impl Call {
         matches!(self.name.as_str(), "write" | "writev" | "sendto" | "sendmsg" | "pwrite64" | "pwritev")
     }
 
+    /// Whether it gives a file another name.
+    #[must_use]
+    pub fn is_rename(&self) -> bool {
+        self.name.starts_with("rename")
+    }
+
     fn is_request(&self, word: &str) -> bool {
-        self.file.starts_with("socket:") && !self.is_write() && !self.is_sync() && self.arguments.contains(word)
+        let reads = !self.is_write() && !self.is_sync() && !self.is_rename();
+        self.file.starts_with("socket:") && reads && self.arguments.contains(word)
     }
 
     fn answers(&self, request: &Self, status: &str) -> bool {
@@ -93,6 +100,32 @@ pub fn synced_before_answered(calls: &[Call], word: &str, file: &str, status: &s
     Err(format!("{word} was answered {} us before it was on disk", synced.ended - answered.begun))
 }
 
+/// Checks one upload of a blob that can be told from all others by the hexadecimal digits of its digest. In this order: its bytes are
+/// written to a file, that file is synced, it gets its name below `folder`, the folder that this name is in is synced, a row about it
+/// is written to `database` and that is synced; and only then does the `201` go out.
+///
+/// # Errors
+/// What was not seen, or was too early.
+pub fn published_before_answered(calls: &[Call], hex: &str, folder: &str, database: &str) -> Result<(), String> {
+    let seen = |what: &str, call: Option<&Call>| call.cloned().ok_or_else(|| format!("{hex} was not seen: {what}"));
+    let name = format!("{folder}/sha256/{}/{hex}", &hex[..2]);
+    let arrived = seen("its request", calls.iter().find(|call| call.is_request(&format!("digest=sha256:{hex}"))))?;
+    let answered = seen("its answer", calls.iter().find(|call| call.answers(&arrived, "201")))?;
+    let renamed = seen("its name", calls.iter().find(|call| call.is_rename() && call.file.ends_with(&name)))?;
+    let written = calls.iter().rfind(|call| call.is_write() && call.file == renamed.arguments && call.ended <= renamed.begun);
+    let written = seen("its bytes", written)?;
+    let after = |call: &Call, before: &Call| call.is_sync() && call.begun >= before.ended;
+    let synced = calls.iter().find(|call| after(call, &written) && call.file == renamed.arguments && call.ended <= renamed.begun);
+    let _ = seen("its file on disk before it had its name", synced)?;
+    let parent = renamed.file.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let named = seen("its name on disk", calls.iter().find(|call| after(call, &renamed) && call.file == parent))?;
+    let row = seen("its row on disk", calls.iter().find(|call| after(call, &named) && call.file.ends_with(database)))?;
+    if row.ended <= answered.begun {
+        return Ok(());
+    }
+    Err(format!("{hex} was answered {} us before its row was on disk", row.ended - answered.begun))
+}
+
 /// Checks requests that were made one after the other, each with `word` in it: between request and answer, a file whose name ends
 /// in `file` is written and then synced. Returns how many there were.
 ///
@@ -120,8 +153,7 @@ fn parse(line: &str) -> Option<Call> {
     let (rest, duration) = rest.strip_suffix('>')?.rsplit_once(" <")?;
     let (arguments, result) = rest.rsplit_once(" = ")?;
     result.split(' ').next()?.parse::<u64>().ok()?;
-    let (_, arguments) = arguments.split_once('<')?;
-    let (file, arguments) = arguments.split_once('>')?;
+    let (file, arguments) = if name.starts_with("rename") { names(arguments)? } else { opened(arguments)? };
     let begun = micros(time)?;
     Some(Call {
         begun,
@@ -130,6 +162,18 @@ fn parse(line: &str) -> Option<Call> {
         file: file.to_owned(),
         arguments: arguments.to_owned(),
     })
+}
+
+/// The file behind the first argument, and the other arguments.
+fn opened(arguments: &str) -> Option<(&str, &str)> {
+    arguments.split_once('<')?.1.split_once('>')
+}
+
+/// The two names of a renamed file, the new one first.
+fn names(arguments: &str) -> Option<(&str, &str)> {
+    let mut quoted = arguments.split('"').skip(1).step_by(2);
+    let (old, new) = (quoted.next()?, quoted.next()?);
+    Some((new, old))
 }
 
 fn micros(seconds: &str) -> Option<u64> {
@@ -184,6 +228,51 @@ mod tests {
         }
         let elsewhere = synced_before_answered(&story(&[(20, "pwrite64"), (30, "fdatasync")]), "x", "b.db-wal", "201");
         assert_eq!(elsewhere, Err("x was not seen to be written".to_owned()));
+    }
+
+    #[test]
+    fn a_renamed_file_has_two_names() {
+        for line in [
+            r#"1700000000.5 rename("/d/uploads/1", "/d/sha256/ab/abc") = 0 <0.000100>"#,
+            r#"1700000000.5 renameat2(AT_FDCWD</>, "/d/uploads/1", AT_FDCWD</>, "/d/sha256/ab/abc", 0) = 0 <0.000100>"#,
+        ] {
+            let call = parse(line).unwrap();
+            assert!(call.is_rename());
+            assert_eq!((call.file.as_str(), call.arguments.as_str()), ("/d/sha256/ab/abc", "/d/uploads/1"));
+        }
+    }
+
+    #[test]
+    fn each_step_of_publishing_a_blob_is_looked_for() {
+        let mut renamed = call(40, "rename", "/d/blobs/sha256/ab/abc", "/d/blobs/uploads/1");
+        renamed.ended = 45;
+        let steps = [
+            call(20, "pwrite64", "/d/blobs/uploads/1", "bytes"),
+            call(30, "fsync", "/d/blobs/uploads/1", ""),
+            renamed,
+            call(50, "fsync", "/d/blobs/sha256/ab", ""),
+            call(60, "fdatasync", "/d/gateway.db-wal", ""),
+        ];
+        let ends = [
+            call(10, "recvfrom", "socket:[1]", "PUT /x?digest=sha256:abc HTTP/1.1"),
+            call(100, "writev", "socket:[1]", "HTTP/1.1 201 Created"),
+        ];
+        let check = |steps: &[Call]| {
+            let mut calls = [steps, &ends].concat();
+            calls.sort_by_key(|call| call.begun);
+            published_before_answered(&calls, "abc", "/blobs", ".db-wal")
+        };
+        assert_eq!(check(&steps), Ok(()));
+        for left_out in 0..steps.len() {
+            let mut fewer = steps.to_vec();
+            fewer.remove(left_out);
+            assert!(check(&fewer).is_err(), "{:?}", steps[left_out]);
+            // As bad as not at all: after the answer.
+            let mut late = steps.to_vec();
+            late[left_out].begun = 200;
+            late[left_out].ended = 205;
+            assert!(check(&late).is_err(), "{:?}", steps[left_out]);
+        }
     }
 
     #[test]
