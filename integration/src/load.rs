@@ -9,12 +9,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// Requests to one address, each sent once, in order.
+/// Requests to one address, in order.
 #[derive(Debug)]
 pub struct Requests {
     address: String,
     status: u16,
     requests: Vec<Vec<u8>>,
+    /// Whether the first follows the last, until time is up.
+    again: bool,
     next: AtomicUsize,
 }
 
@@ -30,6 +32,13 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Of a run that took so long, the latencies of its requests in any order.
+    #[must_use]
+    pub fn new(took: Duration, mut latencies: Vec<Duration>) -> Self {
+        latencies.sort_unstable();
+        Self { answered: latencies.len(), took, latencies }
+    }
+
     /// Answers per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
@@ -48,22 +57,39 @@ impl Measured {
 }
 
 impl Requests {
-    /// Requests to `POST url`, every one of which is to be answered with `status`.
+    /// One `POST url` per body, each of which is to be answered with `status`.
     ///
     /// # Panics
     /// The URL is not of plain HTTP.
     #[must_use]
     pub fn new(url: &str, content_type: &str, status: u16, bodies: impl IntoIterator<Item = Vec<u8>>) -> Self {
-        let (address, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("a plain URL with a path");
-        let request = |body: Vec<u8>| {
-            let head = format!(
-                "POST /{path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
-                body.len()
-            );
-            [head.into_bytes(), body].concat()
-        };
+        let (address, path) = parts(url);
+        let request = |body: Vec<u8>| request("POST", &address, &path, &[("Content-Type", content_type)], &body);
         let requests = bodies.into_iter().map(request).collect();
-        Self { address: address.to_owned(), status, requests, next: AtomicUsize::new(0) }
+        Self { address, status, requests, again: false, next: AtomicUsize::new(0) }
+    }
+
+    /// One `PUT` per path and body below a base URL, each of which is to be answered with 201.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    #[must_use]
+    pub fn put(base: &str, content_type: &str, bodies: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let (address, _) = parts(&format!("{base}/"));
+        let request = |(path, body): (String, Vec<u8>)| request("PUT", &address, &path, &[("Content-Type", content_type)], &body);
+        let requests = bodies.into_iter().map(request).collect();
+        Self { address, status: 201, requests, again: false, next: AtomicUsize::new(0) }
+    }
+
+    /// `GET url` again and again, to be answered with 200.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    #[must_use]
+    pub fn get(url: &str, accept: &str) -> Self {
+        let (address, path) = parts(url);
+        let requests = vec![request("GET", &address, &path, &[("Accept", accept)], &[])];
+        Self { address, status: 200, requests, again: true, next: AtomicUsize::new(0) }
     }
 
     /// Has so many clients send the requests, each the next one as soon as it has its answer, until all are sent or time is up.
@@ -83,58 +109,123 @@ impl Requests {
             sending.spawn(async move {
                 let mut latencies = Vec::new();
                 while begun.elapsed() < limit
-                    && let Some(request) = requests.requests.get(requests.next.fetch_add(1, Ordering::Relaxed))
+                    && let Some(request) = requests.next()
                 {
                     let sent = Instant::now();
-                    let (status, body) = connection.exchange(request).await;
-                    assert_eq!(status, requests.status, "{}", String::from_utf8_lossy(&body));
+                    let answer = connection.exchange(&[request]).await;
+                    assert_eq!(answer.status, requests.status, "{}{}", answer.head, String::from_utf8_lossy(&answer.body));
                     latencies.push(sent.elapsed());
                 }
                 latencies
             });
         }
-        let mut latencies = sending.join_all().await.concat();
-        let took = begun.elapsed();
-        latencies.sort_unstable();
-        Measured { answered: latencies.len(), took, latencies }
+        let latencies = sending.join_all().await.concat();
+        Measured::new(begun.elapsed(), latencies)
     }
+
+    fn next(&self) -> Option<&[u8]> {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let at = if self.again { next % self.requests.len() } else { next };
+        self.requests.get(at).map(Vec::as_slice)
+    }
+}
+
+/// A request as it goes over the wire.
+#[must_use]
+pub fn request(method: &str, address: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = if method == "GET" { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}{length}\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+/// Address and path of a plain URL.
+fn parts(url: &str) -> (String, String) {
+    let (address, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("a plain URL with a path");
+    (address.to_owned(), format!("/{path}"))
 }
 
 /// One kept-alive connection.
-struct Connection {
+#[derive(Debug)]
+pub struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
+    scratch: Vec<u8>,
+}
+
+/// What was answered.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Status line and headers.
+    pub head: String,
+    /// The beginning of the body; of a large one the rest was read and thrown away.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let headers = self.head.lines().filter_map(|line| line.split_once(':'));
+        headers.into_iter().find_map(|(header, value)| header.eq_ignore_ascii_case(name).then_some(value.trim()))
+    }
 }
 
 impl Connection {
-    async fn open(address: &str) -> Self {
+    /// Connects to `HOST:PORT`.
+    ///
+    /// # Panics
+    /// Nobody is there.
+    pub async fn open(address: &str) -> Self {
         let stream = TcpStream::connect(address).await.unwrap_or_else(|error| panic!("{address}: {error}"));
         stream.set_nodelay(true).expect("a TCP socket has this option");
-        Self { stream, received: Vec::with_capacity(8 << 10) }
+        Self { stream, received: Vec::with_capacity(8 << 10), scratch: vec![0; 256 << 10] }
     }
 
-    /// Sends a request, and reads status and body of its answer, which has a `Content-Length`.
-    async fn exchange(&mut self, request: &[u8]) -> (u16, Vec<u8>) {
-        self.stream.write_all(request).await.expect("the server is there");
+    /// Sends a request in parts, and reads its answer, which has a `Content-Length` or no body, to the end.
+    ///
+    /// # Panics
+    /// The server is gone.
+    pub async fn exchange(&mut self, request: &[&[u8]]) -> Answer {
+        for part in request {
+            self.stream.write_all(part).await.expect("the server is there");
+        }
         self.received.clear();
-        loop {
-            if let Some(answer) = whole_answer(&self.received) {
-                return answer;
+        let (mut answer, length) = loop {
+            if let Some(answer) = begun_answer(&self.received) {
+                break answer;
             }
             let read = self.stream.read_buf(&mut self.received).await.expect("the server is there");
             assert!(read > 0, "the server closed the connection after {} bytes", self.received.len());
+        };
+        let mut missing = length - answer.body.len();
+        while missing > 0 {
+            let part = missing.min(self.scratch.len());
+            let read = self.stream.read(&mut self.scratch[..part]).await.expect("the server is there");
+            assert!(read > 0, "the server closed the connection {missing} bytes before the end");
+            missing -= read;
+            if answer.body.len() < KEPT {
+                answer.body.extend_from_slice(&self.scratch[..read]);
+            }
         }
+        answer
     }
 }
 
-fn whole_answer(received: &[u8]) -> Option<(u16, Vec<u8>)> {
+/// How much of a body is kept, about.
+const KEPT: usize = 64 << 10;
+
+/// An answer whose head is complete, with what has come of its body, and how long that will be.
+fn begun_answer(received: &[u8]) -> Option<(Answer, usize)> {
     let end = received.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(&received[..end]).expect("headers are ASCII").to_ascii_lowercase();
+    let head = String::from_utf8(received[..end].to_vec()).expect("headers are ASCII");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).expect("the answer has a length");
-    let length: usize = length.trim().parse().expect("a length is a number");
-    let body = received.get(end + 4..end + 4 + length)?;
-    Some((status, body.to_vec()))
+    let answer = Answer { status, head, body: received[end + 4..].to_vec() };
+    assert_eq!(answer.header("transfer-encoding"), None, "{}", answer.head);
+    let length = answer.header("content-length").map_or(0, |length| length.parse().expect("a length is a number"));
+    Some((answer, length))
 }
 
 #[cfg(test)]
@@ -142,18 +233,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_whole_when_its_body_is() {
-        let answer = b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello";
-        assert_eq!(whole_answer(answer), Some((201, b"hello".to_vec())));
-        for end in 0..answer.len() {
-            assert_eq!(whole_answer(&answer[..end]), None, "{end}");
+    fn an_answer_begins_when_its_head_is_complete() {
+        let bytes = b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\nLocation: /X\r\n\r\nhello";
+        for end in 0..bytes.len() - 5 {
+            assert_eq!(begun_answer(&bytes[..end]), None, "{end}");
         }
+        let (answer, length) = begun_answer(&bytes[..bytes.len() - 2]).unwrap();
+        assert_eq!((answer.status, answer.body.as_slice(), length), (201, b"hel".as_slice(), 5));
+        assert_eq!((answer.header("content-length"), answer.header("content")), (Some("5"), None));
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_is_read_to_its_end() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                let body = vec![7; 1 << 20];
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                let _ = stream.write_all(&[head.as_bytes(), &body].concat()).await;
+            }
+        });
+        let measured = Requests::get(&url, "*/*").send(1, Duration::from_millis(50)).await;
+        assert!(measured.answered > 1 && measured.rate() > 0.0, "{measured:?}");
     }
 
     #[test]
     fn percentiles_are_of_the_sorted_latencies() {
-        let latencies = (1..=101).map(Duration::from_millis).collect();
-        let measured = Measured { answered: 101, took: Duration::from_secs(2), latencies };
+        let measured = Measured::new(Duration::from_secs(2), (1..=101).rev().map(Duration::from_millis).collect());
         assert_eq!((measured.percentile(50), measured.percentile(99)), (Duration::from_millis(51), Duration::from_millis(100)));
         assert!((measured.rate() - 50.5).abs() < 1e-9);
     }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints its results")]
 
+mod process;
+mod registry;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,6 +13,7 @@ use integration::ca;
 use integration::load::{Measured, Requests};
 use integration::people::EMAIL;
 use integration::rekor::{Entry, new_key};
+use process::{cpu_time, resident_mib, shown};
 use testkit::{Chancery, Launch};
 
 /// Measures the binary beside this one.
@@ -21,6 +25,12 @@ struct Options {
     /// How long each run may last
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Manifests in the largest repository
+    #[arg(long, default_value_t = 100_000)]
+    manifests: usize,
+    /// The registry alone
+    #[arg(long)]
+    registry: bool,
 }
 
 /// More than any machine answers in one run; making them is not measured.
@@ -43,16 +53,11 @@ async fn main() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let idle = resident_mib(lab.pid());
 
-    println!("| what | clients | per second | p50 | p99 | server CPU per request |");
-    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
     let limit = Duration::from_secs(options.seconds);
-    for clients in [1, 64, 512] {
-        // One client waits for the disk each time: it needs fewer requests.
-        let count = if clients == 1 { options.seconds * 1_000 } else { options.seconds * PER_SECOND };
-        measure("Rekor v2 entries", entries(&lab, count), clients, limit, lab.pid()).await;
+    if !options.registry {
+        measure_sigstore(&lab, options.seconds, limit).await;
     }
-    measure("certificates, logged in CT", certificates(&lab, options.seconds * PER_SECOND / 3), 64, limit, lab.pid()).await;
-    measure("timestamps", timestamps(&lab, options.seconds * PER_SECOND), 64, limit, lab.pid()).await;
+    registry::measure(&lab, folder.path(), limit / 3, options.manifests).await;
     println!();
     println!("| what | |");
     println!("| --- | ---: |");
@@ -61,6 +66,20 @@ async fn main() {
     println!("| memory, idle | {idle:.1} MiB |");
     println!("| memory, after the runs above | {:.1} MiB |", resident_mib(lab.pid()));
     println!("| `fdatasync` of 4 KiB on this disk, p50 | {} |", shown(sync));
+}
+
+/// The certificate authority, the log and the timestamps.
+async fn measure_sigstore(lab: &Chancery, seconds: u64, limit: Duration) {
+    println!("| what | clients | per second | p50 | p99 | server CPU per request |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    for clients in [1, 64, 512] {
+        // One client waits for the disk each time: it needs fewer requests.
+        let count = if clients == 1 { seconds * 1_000 } else { seconds * PER_SECOND };
+        measure("Rekor v2 entries", entries(lab, count), clients, limit, lab.pid()).await;
+    }
+    measure("certificates, logged in CT", certificates(lab, seconds * PER_SECOND / 3), 64, limit, lab.pid()).await;
+    measure("timestamps", timestamps(lab, seconds * PER_SECOND), 64, limit, lab.pid()).await;
+    println!();
 }
 
 async fn measure(what: &str, requests: Requests, clients: usize, limit: Duration, server: u32) {
@@ -97,21 +116,6 @@ fn timestamps(lab: &Chancery, count: u64) -> Requests {
     )
 }
 
-/// User and system time of a process, in the kernel's ticks of 10 ms.
-fn cpu_time(process: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("the server runs");
-    // The program's name stands in brackets and may contain anything; the two times are the 12th and 13th field after it.
-    let fields: Vec<&str> = stat.rsplit_once(") ").expect("a name in brackets").1.split(' ').collect();
-    let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
-    Duration::from_millis(ticks * 10)
-}
-
-fn resident_mib(process: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the server runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says so");
-    line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
-}
-
 /// What one durable write costs here at the least: every figure above rests on it.
 fn sync_time(folder: &Path) -> Duration {
     use std::os::unix::fs::FileExt as _;
@@ -126,14 +130,4 @@ fn sync_time(folder: &Path) -> Duration {
         .collect();
     times.sort_unstable();
     times[times.len() / 2]
-}
-
-/// `0.26 ms`, `41 ms`, `2.1 s`.
-fn shown(time: Duration) -> String {
-    let milliseconds = time.as_secs_f64() * 1000.0;
-    match milliseconds {
-        ..10.0 => format!("{milliseconds:.2} ms"),
-        ..1000.0 => format!("{milliseconds:.0} ms"),
-        _ => format!("{:.1} s", milliseconds / 1000.0),
-    }
 }
