@@ -46,7 +46,7 @@ async fn bad_manifests() {
         ("not JSON", MANIFEST, b"nonsense".to_vec(), 400, "MANIFEST_INVALID"),
         ("nothing", MANIFEST, Vec::new(), 400, "MANIFEST_INVALID"),
         ("a list", MANIFEST, b"[]".to_vec(), 400, "MANIFEST_INVALID"),
-        ("another media type than it says", INDEX, image.platforms[0].bytes.clone(), 400, "MANIFEST_INVALID"),
+        ("another media type than it says", INDEX, with(json!({"annotations": {"a": "b"}})), 400, "MANIFEST_INVALID"),
         ("image and index at once", MANIFEST, with(json!({"manifests": []})), 400, "MANIFEST_INVALID"),
         ("schema 1", schema1, with(json!({"mediaType": schema1})), 400, "MANIFEST_INVALID"),
         ("a layer without a digest", MANIFEST, with(json!({"layers": [{"size": 1}]})), 400, "MANIFEST_INVALID"),
@@ -186,7 +186,6 @@ async fn bad_blobs_and_uploads() {
         ("again", "0-999", &bytes[..1000]),
         ("another length", "1000-1999", &bytes[1000..1500]),
         ("backwards", "1999-1000", &bytes[1000..2000]),
-        ("no range", "bytes 1000-1999", &bytes[1000..2000]),
     ] {
         let answer = patch(&location, range, part).await;
         assert_eq!(answer.status, 416, "{what}: {answer}");
