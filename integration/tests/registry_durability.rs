@@ -16,7 +16,7 @@ use integration::{long_runs, trace};
 use rand::{Rng as _, RngCore as _};
 use reqwest::Method;
 use serde_json::json;
-use testkit::{Chancery, Peer};
+use testkit::{Chancery, Peer, wait_until};
 use tokio::task::JoinSet;
 
 /// Both tests keep the machine busy: one after the other.
@@ -46,7 +46,8 @@ async fn every_answered_blob_and_manifest_was_on_disk_before() {
         let hex = blob.digest.strip_prefix("sha256:").unwrap();
         trace::published_before_answered(&calls, hex, "/blobs", "/gateway.db-wal").unwrap_or_else(|problem| panic!("{problem}"));
     }
-    let manifests = trace::synced_within_requests(&calls, "PUT /v2/team/app/manifests/", "/gateway.db-wal", "201");
+    // Of a connection's first request a server may read 24 bytes at first: as many as tell HTTP/2 from what came before it.
+    let manifests = trace::synced_within_requests(&calls, "PUT /v2/team/app/manif", "/gateway.db-wal", "201");
     assert_eq!(manifests, Ok(images.len()));
 }
 
@@ -102,8 +103,11 @@ async fn nothing_wrong_or_half_is_shown_after_kill_9() {
     let mut ordeal =
         Ordeal { gateway, upstream, closures, told: Told::default(), whole: HashSet::new(), verified: HashSet::new() };
     for round in 0..rounds {
+        let before = ordeal.told.lock().unwrap().len();
         let load = ordeal.begin_load(round);
-        tokio::time::sleep(Duration::from_millis(rand::rng().random_range(20..220))).await;
+        // On a busy machine it takes a moment until anything is under way.
+        wait_until("somebody is answered", Duration::from_secs(60), async || ordeal.told.lock().unwrap().len() > before).await;
+        tokio::time::sleep(Duration::from_millis(rand::rng().random_range(0..200))).await;
         ordeal.gateway.kill();
         load.join_all().await;
         ordeal.gateway.start().await;
@@ -111,8 +115,8 @@ async fn nothing_wrong_or_half_is_shown_after_kill_9() {
     }
     let told = ordeal.told.lock().unwrap();
     let count = |prefix: &str| told.keys().filter(|(repository, _)| repository.starts_with(prefix)).count();
-    for kind in ["push/", "hub/", "prod/"] {
-        assert!(count(kind) > rounds / 2, "there was hardly any load: {} of {kind}", count(kind));
+    for kind in ["push/", "hub/", "prod/app/"] {
+        assert!(count(kind) >= rounds / 5, "there was hardly any load: {} of {kind}", count(kind));
     }
 }
 
@@ -163,7 +167,7 @@ impl Ordeal {
             load.spawn(async move {
                 for number in 0.. {
                     let (version, tag) = (number % SIGNED, format!("{round}-{number}"));
-                    let name = (format!("prod/{who}/{version}-{}", number / SIGNED), tag);
+                    let name = (format!("prod/app/{who}/{version}-{}", number / SIGNED), tag);
                     let source = format!("staging/app:{version}");
                     let request = json!({"source": source, "target": format!("{}:{}", name.0, name.1)});
                     let Ok(answer) = promoter.try_ask(&request).await else { return };
@@ -194,7 +198,7 @@ impl Ordeal {
             if let Some(expected) = told.get(&name) {
                 assert_eq!(&closure, expected, "{name:?}");
             }
-            if name.0.starts_with("prod/") {
+            if name.0.starts_with("prod/app/") {
                 assert!(self.closures.contains(&closure), "{name:?} lacks something that was signed or attested");
             }
             self.whole.insert(name);
