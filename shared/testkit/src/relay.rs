@@ -54,7 +54,7 @@ impl Relay {
                 if accepting.over.load(Ordering::SeqCst) {
                     break;
                 }
-                Line::connect(&accepting, client);
+                Line::connect(&accepting, &client);
             }
         });
         Self { address, line }
@@ -119,7 +119,7 @@ impl Drop for Relay {
 
 impl Line {
     /// Gives a connection its two threads. A connection that cannot be made is closed, as the server's own refusal would look.
-    fn connect(line: &Arc<Self>, client: TcpStream) {
+    fn connect(line: &Arc<Self>, client: &TcpStream) {
         if line.down.load(Ordering::SeqCst) {
             return;
         }
