@@ -21,11 +21,3 @@ fn parse(text: &str) -> Outcome<Reference> {
             .advise("Expected [REGISTRY/]REPOSITORY:TAG or [REGISTRY/]REPOSITORY@sha256:HEX, for example prod/app:2.1.")
     })
 }
-
-/// What an index or manifest is, in a word.
-fn word(kind: oci::Kind) -> &'static str {
-    match kind {
-        oci::Kind::Index => "index",
-        oci::Kind::Image | oci::Kind::Artifact => "manifest",
-    }
-}

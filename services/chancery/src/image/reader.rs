@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use evidence::{Attachment, Evidence};
 use futures_util::future::{LocalBoxFuture, try_join_all};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
-use oci::{Descriptor, Digest, Manifest, Reference, RepositoryName, Target};
+use oci::{Descriptor, Digest, Kind, Manifest, Reference, RepositoryName, Target};
 use registry::{Credentials, Fetched, Registry, RegistryError, Resolved, Settings};
 use verify::Verifier;
 
@@ -15,10 +15,10 @@ use crate::failure::{Failure, Outcome};
 /// Requests that one command has under way at a time.
 const AT_ONCE: usize = 8;
 
-/// The most attached manifests that are looked at: anybody who may push can attach more.
+/// The most manifests that are looked at: anybody who may push can attach more.
 const MOST: usize = 1_000;
 
-/// How far attachments of attachments are followed.
+/// How far indexes in indexes, and attachments of attachments, are followed.
 const DEEPEST: usize = 8;
 
 /// A repository, and whom to trust about what is in it.
@@ -32,10 +32,10 @@ pub(super) struct Reader {
 /// An image.
 #[derive(Debug)]
 pub(super) struct Image {
-    /// The manifest that the reference names.
+    /// What the reference names.
     pub root: Node,
-    /// What is in it, if it is an index, with what each runs on.
-    pub platforms: Vec<(String, Node)>,
+    /// Whether there is more attached than was looked at.
+    pub cut: bool,
 }
 
 /// A manifest of an image.
@@ -43,10 +43,29 @@ pub(super) struct Image {
 pub(super) struct Node {
     /// Its digest.
     pub digest: Digest,
-    /// Itself.
-    pub manifest: Manifest,
+    /// Itself; none where the registry holds the index and not this part of it.
+    pub manifest: Option<Manifest>,
     /// What is attached to it, in the order in which it was.
     pub attached: Vec<Attached>,
+    /// What is in it, if it is an index, with what each runs on.
+    pub children: Vec<(String, Node)>,
+}
+
+impl Node {
+    /// This manifest and every one in it.
+    pub(super) fn all(&self) -> Vec<&Self> {
+        let mut all = vec![self];
+        all.extend(self.children.iter().flat_map(|(_, child)| child.all()));
+        all
+    }
+
+    /// What it is, in a word.
+    pub(super) fn word(&self) -> &'static str {
+        match self.manifest.as_ref().map(Manifest::kind) {
+            Some(Kind::Index) => "index",
+            Some(Kind::Image | Kind::Artifact) | None => "manifest",
+        }
+    }
 }
 
 /// An attached manifest.
@@ -100,34 +119,49 @@ impl Reader {
     /// # Errors
     /// It is not there, or the registry does not answer.
     pub(super) async fn image(&self, target: &Target) -> Outcome<Image> {
-        let root = self.manifest(target).await?;
-        let listed = root.manifest.manifests().iter().map(|child| {
-            let platform = match &child.platform {
-                // As BuildKit lists what it says about how it built.
-                Some(platform) if platform.is_unknown() => ATTESTATIONS.to_owned(),
-                Some(platform) => platform.to_string(),
-                None => "manifest".to_owned(),
-            };
-            let target = Target::Digest(child.digest.clone());
-            async move { Ok::<_, Failure>((platform, self.manifest(&target).await?)) }
-        });
-        let children: Vec<(String, Fetched)> = stream::iter(listed).buffered(AT_ONCE).try_collect().await?;
-        let mut seen = HashSet::new();
-        let mut image = Image { root: self.node(root, &mut seen).await?, platforms: Vec::new() };
-        for (platform, child) in children {
-            image.platforms.push((platform, self.node(child, &mut seen).await?));
+        let Fetched { digest, manifest } =
+            self.registry.manifest(&self.repository, target).await.map_err(|error| self.failure(&error))?;
+        let mut seen = HashSet::from([digest.clone()]);
+        let root = self.node(digest, Some(manifest), &mut seen, 0).await?;
+        Ok(Image { root, cut: seen.len() >= MOST })
+    }
+
+    /// A manifest with what is in it and what is attached to it. `seen` keeps one that is in itself, or attached to itself, by way of
+    /// others, from being followed for ever.
+    fn node<'a>(
+        &'a self,
+        digest: Digest,
+        manifest: Option<Manifest>,
+        seen: &'a mut HashSet<Digest>,
+        depth: usize,
+    ) -> LocalBoxFuture<'a, Outcome<Node>> {
+        async move {
+            let mut attached = self.attached(&digest, seen, 0).await?;
+            attached.extend(self.legacy(&digest).await?);
+            let listed = manifest.iter().flat_map(Manifest::manifests).filter(|_| depth < DEEPEST);
+            let fetched = listed.map(|child| async move { Ok::<_, Failure>((child, self.child(&child.digest).await?)) });
+            let fetched: Vec<_> = stream::iter(fetched).buffered(AT_ONCE).try_collect().await?;
+            let mut children = Vec::new();
+            for (child, manifest) in fetched {
+                if seen.len() < MOST && seen.insert(child.digest.clone()) {
+                    children.push((role(child), self.node(child.digest.clone(), manifest, seen, depth + 1).await?));
+                }
+            }
+            Ok(Node { digest, manifest, attached, children })
         }
-        Ok(image)
+        .boxed_local()
     }
 
-    async fn node(&self, Fetched { digest, manifest }: Fetched, seen: &mut HashSet<Digest>) -> Outcome<Node> {
-        let mut attached = self.attached(&digest, seen, 0).await?;
-        attached.extend(self.legacy(&digest).await?);
-        Ok(Node { digest, manifest, attached })
+    /// A manifest in an index. Whoever copies one platform of an image leaves the others out.
+    async fn child(&self, digest: &Digest) -> Outcome<Option<Manifest>> {
+        match self.registry.manifest(&self.repository, &Target::Digest(digest.clone())).await {
+            Ok(Fetched { manifest, .. }) => Ok(Some(manifest)),
+            Err(RegistryError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failure(&error)),
+        }
     }
 
-    /// What is attached to `subject`, and to that. `seen` keeps what is attached to itself, by way of others, from being followed for
-    /// ever.
+    /// What is attached to `subject`, and to that.
     fn attached<'a>(
         &'a self,
         subject: &'a Digest,
@@ -203,10 +237,6 @@ impl Reader {
         Ok(try_join_all(tags).await?.into_iter().flatten().collect())
     }
 
-    async fn manifest(&self, target: &Target) -> Outcome<Fetched> {
-        self.registry.manifest(&self.repository, target).await.map_err(|error| self.failure(&error))
-    }
-
     fn failure(&self, error: &RegistryError) -> Failure {
         let (code, what, advice) = match error {
             RegistryError::NotFound { .. } => (
@@ -228,6 +258,16 @@ impl Reader {
             }
         };
         Failure::new(code, format!("{what} at {}", self.registry.name())).detail(error.to_string()).advise(advice)
+    }
+}
+
+/// What a manifest is in an index.
+fn role(child: &Descriptor) -> String {
+    match &child.platform {
+        // As BuildKit lists what it says about how it built.
+        Some(platform) if platform.is_unknown() => ATTESTATIONS.to_owned(),
+        Some(platform) => platform.to_string(),
+        None => "manifest".to_owned(),
     }
 }
 

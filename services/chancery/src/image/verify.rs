@@ -5,7 +5,7 @@ use oci::Digest;
 use serde_json::json;
 
 use super::reader::{Attached, Found, Image, Node, Reader};
-use super::{parse, place, word};
+use super::{parse, place};
 use crate::cli::{Output, VerifyArgs};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{self, Style, safe};
@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &VerifyArgs, out: Output) -> Outcome {
             "image": args.artifact,
             "digest": image.root.digest.as_str(),
             "proof": proof,
-            "manifests": image.platforms.iter().map(|(platform, node)| json!({
+            "manifests": image.root.children.iter().map(|(platform, node)| json!({
                 "platform": platform,
                 "digest": node.digest.as_str(),
                 "signed": signer.signature_on(node).is_some(),
@@ -70,11 +70,7 @@ fn refused(name: &str, node: &Node, signer: &Signer<'_>) -> Failure {
     let what = format!("{name} does not verify");
     let unproven: Vec<String> = node.attached.iter().filter_map(unproven).collect();
     let mut failure = if signatures(node).next().is_none() && !node.attached.iter().any(is_refused) {
-        Failure::new("image_unsigned", what).detail(format!(
-            "{} {} has no signature",
-            word(node.manifest.kind()),
-            node.digest.short()
-        ))
+        Failure::new("image_unsigned", what).detail(format!("{} {} has no signature", node.word(), node.digest.short()))
     } else {
         Failure::new("image_signer", what)
     };
@@ -114,7 +110,7 @@ fn unproven(attached: &Attached) -> Option<String> {
 
 fn text(name: &str, image: &Image, proof: &Evidence, signer: &Signer<'_>, style: Style) -> String {
     let root = &image.root;
-    let mut text = format!("{} {name}  {} {}\n", style.ok("verified"), word(root.manifest.kind()), root.digest);
+    let mut text = format!("{} {name}  {} {}\n", style.ok("verified"), root.word(), root.digest);
     let mut line = |what: &str, value: &str| text.push_str(&format!("  {what:<9} {value}\n"));
     line("signed by", proof.identity());
     line("issuer", proof.issuer().unwrap_or("none"));
@@ -124,7 +120,7 @@ fn text(name: &str, image: &Image, proof: &Evidence, signer: &Signer<'_>, style:
     for time in &proof.times {
         line("at", &format!("{:.0} by {}", time.time, time.by));
     }
-    for (platform, node) in &image.platforms {
+    for (platform, node) in &root.children {
         let signed =
             if signer.signature_on(node).is_some() { "signed too" } else { "not signed itself; the index names its digest" };
         line("holds", &format!("{platform} {}, {signed}", node.digest.short()));

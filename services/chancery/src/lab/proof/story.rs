@@ -10,12 +10,12 @@ use futures_util::future::try_join_all;
 use oci::{Digest, RepositoryName, Tag, Target, media_type};
 use registry::{Registry, RegistryError, Settings};
 use serde_json::{Value, json};
-use sign::{Endpoints, Keyless, SignError};
+use sign::{Endpoints, Keyless};
 use verify::Verifier;
 
 use super::cosign::Cosign;
 use super::image::{Image, Manifest};
-use super::promotion::Promoter;
+use super::promotion::{Answer, Promoter, PromotionError};
 use super::signing::{Signature, Signer, attachment};
 use super::{Identity, Step, sbom};
 use crate::failure::{Failure, Outcome};
@@ -63,7 +63,7 @@ impl<'a> Story<'a> {
 
     /// An image is in the registry.
     pub(super) async fn push(&self) -> Outcome<String> {
-        self.push_image(STAGING, self.image).await.map_err(failed(Step::Pushed))?;
+        self.push_image(STAGING, self.image).await.map_err(|error| failed(Step::Pushed, &error))?;
         let platforms: Vec<String> =
             self.image.platforms.iter().map(|platform| format!("linux/{}", platform.architecture)).collect();
         Ok(format!("{STAGING}:{TAG}  {}", platforms.join(", ")))
@@ -71,7 +71,8 @@ impl<'a> Story<'a> {
 
     /// A token becomes a certificate.
     pub(super) async fn certify(&mut self) -> Outcome<String> {
-        self.signer = Some(Signer::certify(&self.keyless, &self.identity.token).await.map_err(failed(Step::Certified))?);
+        self.signer =
+            Some(Signer::certify(&self.keyless, &self.identity.token).await.map_err(|error| failed(Step::Certified, &error))?);
         Ok(self.identity.subject.clone())
     }
 
@@ -96,18 +97,17 @@ impl<'a> Story<'a> {
 
     /// What lacks a signature stays where it is.
     pub(super) async fn be_refused(&self) -> Outcome<String> {
-        let failed = failed_dyn(Step::Refused);
         let image = Image::saying("hello from an image that nobody signed\n");
-        self.push_image(UNSIGNED, &image).await.map_err(|error| failed(&error))?;
+        self.push_image(UNSIGNED, &image).await.map_err(|error| failed(Step::Refused, &error))?;
         let target = UNSIGNED.replace("staging", "prod");
-        let answer = self.promote_to(UNSIGNED, &target).await.map_err(|error| failed(&error))?;
+        let answer = self.promote_to(UNSIGNED, &target).await.map_err(|error| failed(Step::Refused, &error))?;
         let unsigned = answer.unsigned();
         if answer.state != "denied" || unsigned.len() != image.manifests().count() {
             return Err(otherwise(Step::Refused, format!("{UNSIGNED}:{TAG}, which nobody signed, was {}", answer.state)));
         }
         match self.registry.resolve(&name(&target), &tag()).await {
             Err(RegistryError::NotFound { .. }) => {}
-            Err(error) => return Err(failed(&error)),
+            Err(error) => return Err(failed(Step::Refused, &error)),
             Ok(_) => return Err(otherwise(Step::Refused, format!("{target}:{TAG} exists although it was denied"))),
         }
         Ok(format!("promotion of {UNSIGNED}:{TAG} to prod/*: no signature on index and {} platforms", unsigned.len() - 1))
@@ -115,7 +115,7 @@ impl<'a> Story<'a> {
 
     /// What lacks nothing goes where it is wanted, with everything attached to it.
     pub(super) async fn promote(&self) -> Outcome<String> {
-        let answer = self.promote_to(STAGING, PRODUCTION).await.map_err(failed(Step::Promoted))?;
+        let answer = self.promote_to(STAGING, PRODUCTION).await.map_err(|error| failed(Step::Promoted, &error))?;
         let manifests = self.image.manifests().count() as u64;
         let (signatures, sboms) = (answer.signatures, answer.attestations_of(predicate::SPDX));
         let ours = answer.digest == self.image.index.digest && answer.manifests == manifests;
@@ -132,11 +132,10 @@ impl<'a> Story<'a> {
 
     /// Fetches the image from where it went, and verifies on this side every signature and SBOM with the trusted root alone.
     pub(super) async fn verify(&self) -> Outcome<String> {
-        let failed = failed_dyn(Step::Verified);
         let repository = name(PRODUCTION);
         let root = String::from_utf8_lossy(&read(self.environment, env::TRUSTED_ROOT)?).into_owned();
-        let verifier = Verifier::from_trusted_root(&root).map_err(|error| failed(&error))?;
-        let index = self.registry.manifest(&repository, &tag()).await.map_err(|error| failed(&error))?;
+        let verifier = Verifier::from_trusted_root(&root).map_err(|error| failed(Step::Verified, &error))?;
+        let index = self.registry.manifest(&repository, &tag()).await.map_err(|error| failed(Step::Verified, &error))?;
         if index.digest != self.image.index.digest {
             return Err(otherwise(Step::Verified, format!("{PRODUCTION}:{TAG} is {}, not what was promoted", index.digest)));
         }
@@ -186,27 +185,27 @@ impl<'a> Story<'a> {
     async fn attach(&mut self, step: Step, predicate_type: &str, statements: Vec<(&Manifest, Value)>) -> Outcome<Vec<u64>> {
         let signer = match self.signer.take() {
             Some(signer) => signer,
-            None => Signer::certify(&self.keyless, &self.identity.token).await.map_err(failed(step))?,
+            None => Signer::certify(&self.keyless, &self.identity.token).await.map_err(|error| failed(step, &error))?,
         };
         let signed =
             statements.iter().map(|(manifest, predicate)| signer.sign(&self.keyless, manifest, predicate_type, predicate));
-        let signatures: Vec<Signature> = try_join_all(signed).await.map_err(failed::<SignError>(step))?;
+        let signatures: Vec<Signature> = try_join_all(signed).await.map_err(|error| failed(step, &error))?;
         self.signer = Some(signer);
 
         let (repository, now) = (&name(STAGING), clock::SystemClock.now());
         let empty = Bytes::from_static(media_type::EMPTY_CONTENT);
         let bundles = signatures.iter().map(|signature| &signature.bundle).chain([&empty]);
-        try_join_all(bundles.map(|bundle| self.push_blob(repository, bundle))).await.map_err(failed(step))?;
+        try_join_all(bundles.map(|bundle| self.push_blob(repository, bundle))).await.map_err(|error| failed(step, &error))?;
         let attachments = signatures.iter().zip(&statements).map(async |(signature, (subject, _))| {
             let attachment = attachment(&signature.bundle, subject, predicate_type, now);
             let target = Target::Digest(attachment.digest.clone());
             self.push_manifest(repository, &attachment, target).await
         });
-        try_join_all(attachments).await.map_err(failed(step))?;
+        try_join_all(attachments).await.map_err(|error| failed(step, &error))?;
         Ok(signatures.iter().map(|signature| signature.index).collect())
     }
 
-    async fn promote_to(&self, source: &str, target: &str) -> Result<super::promotion::Answer, super::promotion::PromotionError> {
+    async fn promote_to(&self, source: &str, target: &str) -> Result<Answer, PromotionError> {
         self.promoter.promote(&format!("{source}:{TAG}"), &format!("{target}:{TAG}")).await
     }
 
@@ -220,12 +219,13 @@ impl<'a> Story<'a> {
 
     /// What the bundles attached to `subject` prove.
     async fn evidence(&self, repository: &RepositoryName, verifier: &Verifier, subject: &Digest) -> Outcome<Vec<Evidence>> {
-        let failed = failed_dyn(Step::Verified);
         let mut found = Vec::new();
-        for attached in self.registry.verified_referrers(repository, subject).await.map_err(|error| failed(&error))? {
+        for attached in
+            self.registry.verified_referrers(repository, subject).await.map_err(|error| failed(Step::Verified, &error))?
+        {
             if let Attachment::Bundle(layer) = Attachment::of(&attached.manifest) {
-                let bundle = self.bundle(repository, &layer.digest).await.map_err(|error| failed(&error))?;
-                found.push(evidence::examine(verifier, subject, &bundle).map_err(|error| failed(&error))?);
+                let bundle = self.bundle(repository, &layer.digest).await.map_err(|error| failed(Step::Verified, &error))?;
+                found.push(evidence::examine(verifier, subject, &bundle).map_err(|error| failed(Step::Verified, &error))?);
             }
         }
         Ok(found)
@@ -249,15 +249,9 @@ fn unusable<E: Error + 'static>(error: E) -> Failure {
     Failure::because("proof_failed", "the proof cannot use what clients are told", &error)
 }
 
-fn failed<E: Error + 'static>(step: Step) -> impl Fn(E) -> Failure {
-    move |error| failed_dyn(step)(&error)
-}
-
-fn failed_dyn(step: Step) -> impl Fn(&(dyn Error + 'static)) -> Failure {
-    move |error| {
-        Failure::because("proof_failed", format!("the proof stopped before anything was {}", step.verb()), error)
-            .advise("The services keep their logs on stderr: start again with --log debug to see more.")
-    }
+fn failed(step: Step, error: &(dyn Error + 'static)) -> Failure {
+    Failure::because("proof_failed", format!("the proof stopped before anything was {}", step.verb()), error)
+        .advise("The services keep their logs on stderr: start again with --log debug to see more.")
 }
 
 /// Something answered, and not what the step is about.
