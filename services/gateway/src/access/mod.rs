@@ -28,18 +28,19 @@ use self::session::{SessionError, Sessions};
 /// The rules of this gateway.
 #[derive(Debug)]
 pub(crate) struct Access {
-    door: Door,
+    /// Without one everybody who reaches it may do everything: this machine alone.
+    lock: Option<Lock>,
     promoters: Vec<Promoter>,
     /// `Bearer realm="…",service="…"`, which every challenge begins with.
     challenge: String,
 }
 
+/// Whoever knows the secret may do everything, others perhaps read.
 #[derive(Debug)]
-enum Door {
-    /// Everybody who reaches it may do everything: this machine alone.
-    Open,
-    /// Whoever knows the secret may do everything, others perhaps read.
-    Locked { push: Secret, sessions: Sessions, anonymous_pull: bool },
+struct Lock {
+    push: Secret,
+    sessions: Sessions,
+    anonymous_pull: bool,
 }
 
 /// What somebody may do to every repository; more includes less.
@@ -83,28 +84,26 @@ impl Access {
             let promoter = Promoter::read(Actor(name.as_str().into()), token_file).map_err(failed(name, token_file))?;
             promoters.push(promoter);
         }
-        let door = match &config.push_token_file {
-            None => Door::Open,
+        let lock = match &config.push_token_file {
+            None => None,
             Some(path) => {
                 let push = Secret::read(path).map_err(failed("pushing", path))?;
-                Door::Locked { sessions: push.sessions(), push, anonymous_pull: config.anonymous_pull }
+                Some(Lock { sessions: push.sessions(), push, anonymous_pull: config.anonymous_pull })
             }
         };
         let mut known: Vec<(&str, [u8; 32])> = Vec::new();
         known.extend(promoters.iter().filter_map(|one| one.secret(|secret| Some((one.actor().as_str(), secret?.digest())))));
-        if let Door::Locked { push, .. } = &door {
-            known.push(("pushing", push.digest()));
-        }
+        known.extend(lock.iter().map(|lock| ("pushing", lock.push.digest())));
         secret::all_different(&known)?;
         // The host that clients know already: some refuse to send a password to any other in a private network.
         let (realm, service) = (config.public_url.trim_end_matches('/'), config.host());
         let challenge = format!("Bearer realm=\"{realm}/token\",service=\"{service}\"");
-        Ok(Self { door, promoters, challenge })
+        Ok(Self { lock, promoters, challenge })
     }
 
     /// Whether clients can ask for sessions: only where something is locked.
     pub(crate) fn has_sessions(&self) -> bool {
-        matches!(self.door, Door::Locked { .. })
+        self.lock.is_some()
     }
 
     /// Who sent these headers.
@@ -114,9 +113,9 @@ impl Access {
     pub(crate) fn caller(&self, headers: &HeaderMap, now: Timestamp) -> Result<Caller<'_>, AccessError> {
         // A page of another site can make a browser send requests to this machine, and clients of registries send no such header.
         let browser = headers.contains_key(header::ORIGIN);
-        let (level, named) = match &self.door {
-            Door::Open => (Some(Level::Push), true),
-            Door::Locked { push, sessions, anonymous_pull } => match Credentials::of(headers) {
+        let (level, named) = match &self.lock {
+            None => (Some(Level::Push), true),
+            Some(Lock { push, sessions, anonymous_pull }) => match Credentials::of(headers) {
                 Credentials::None => (anonymous_pull.then_some(Level::Pull), false),
                 Credentials::Password(password) if push.is(password.as_bytes()) => (Some(Level::Push), true),
                 Credentials::Token(token) if push.is(token.as_bytes()) => (Some(Level::Push), true),
@@ -155,7 +154,7 @@ impl Access {
         let knows = |promoter: &&Promoter| promoter.secret(|secret| secret.is_some_and(|secret| secret.is(token.as_bytes())));
         let matching: Vec<&Promoter> = self.promoters.iter().filter(knows).collect();
         // A secret may have been changed to one that is known for something else: then nobody knows whose it is.
-        let pushes = matches!(&self.door, Door::Locked { push, .. } if push.is(token.as_bytes()));
+        let pushes = self.lock.as_ref().is_some_and(|lock| lock.push.is(token.as_bytes()));
         match matching[..] {
             [promoter] if !pushes => Ok(promoter.actor().clone()),
             _ => Err(AccessError::Promoter),
@@ -163,7 +162,7 @@ impl Access {
     }
 
     fn session_of(&self, credentials: &Credentials<'_>, wanted: Level, now: Timestamp) -> Result<String, AccessError> {
-        let Door::Locked { push, sessions, anonymous_pull } = &self.door else {
+        let Some(Lock { push, sessions, anonymous_pull }) = &self.lock else {
             return Err(self.unauthorized(Why::Nobody, None));
         };
         let may = match credentials {
@@ -237,9 +236,9 @@ impl Caller<'_> {
         if self.browser {
             return Err(AccessError::Browser);
         }
-        match (self.level, &self.access.door) {
-            (Some(Level::Push), Door::Open) => Ok(Actor("anonymous".into())),
-            (Some(Level::Push), Door::Locked { .. }) => Ok(Actor("push token".into())),
+        match (self.level, &self.access.lock) {
+            (Some(Level::Push), None) => Ok(Actor("anonymous".into())),
+            (Some(Level::Push), Some(_)) => Ok(Actor("push token".into())),
             (Some(Level::Pull) | None, _) => Err(self.less(scope)),
         }
     }

@@ -3,7 +3,7 @@
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use oci::{MAX_MANIFEST_BYTES, RepositoryName, Tag, Target};
+use oci::{Digest, MAX_MANIFEST_BYTES, RepositoryName, Tag, Target};
 
 use super::entity::{self, Entity};
 use super::error::ApiError;
@@ -105,7 +105,7 @@ fn created(repository: &RepositoryName, pushed: &Pushed) -> Response {
     let mut response = Response::default();
     *response.status_mut() = StatusCode::CREATED;
     let headers = response.headers_mut();
-    headers.insert(header::LOCATION, location(repository, &pushed.digest.to_string()));
+    headers.insert(header::LOCATION, location(repository, &pushed.digest));
     entity::name(headers, &pushed.digest);
     if let Some(subject) = &pushed.subject {
         headers.insert(SUBJECT, entity::digest_value(subject));
@@ -121,6 +121,6 @@ fn created(repository: &RepositoryName, pushed: &Pushed) -> Response {
     response
 }
 
-fn location(repository: &RepositoryName, reference: &str) -> HeaderValue {
-    HeaderValue::from_str(&format!("/v2/{repository}/manifests/{reference}")).expect("names and digests are printable ASCII")
+fn location(repository: &RepositoryName, digest: &Digest) -> HeaderValue {
+    HeaderValue::from_str(&format!("/v2/{repository}/manifests/{digest}")).expect("names and digests are printable ASCII")
 }

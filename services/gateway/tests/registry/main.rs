@@ -1,5 +1,7 @@
 //! The distribution specification, row by row, through the router that a process serves.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod access;
 mod blobs;
 mod deletes;

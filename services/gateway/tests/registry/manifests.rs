@@ -217,7 +217,7 @@ async fn ten_bad_manifests() {
         with(|image| image["layers"][0]["digest"] = "sha256:x".into()),
         with(|image| image["layers"][0]["size"] = json!(-1)),
         with(|image| image["subject"] = json!("x")),
-        format!(r#"{{"schemaVersion":2,"manifests":[],"schemaVersion":2}}"#),
+        r#"{"schemaVersion":2,"manifests":[],"schemaVersion":2}"#.to_owned(),
         deep,
     ] {
         let answer = registry.put("/v2/a/manifests/bad", &[], document.clone()).await;
