@@ -192,22 +192,16 @@ impl Inner {
 
     async fn fetch_token(
         &self,
-        mut realm: Url,
+        realm: Url,
         service: Option<String>,
         scope: &Scope,
         wanted: Option<String>,
     ) -> Result<Token, RegistryError> {
         const LARGEST: usize = 64 << 10;
         let account = self.auth.credentials.as_ref();
-        let mut scopes = scope.0.clone();
-        scopes.extend(wanted.filter(|wanted| !scope.0.contains(wanted)));
-        let mut query = realm.query_pairs_mut();
-        query.extend_pairs(service.map(|service| ("service", service)));
-        query.extend_pairs(scopes.iter().map(|scope| ("scope", scope)));
-        query.extend_pairs(account.map(|account| ("account", &account.username)));
-        drop(query);
+        let url = token_url(realm, service, scope, wanted, account);
         let shown = if account.is_some() { Shown::Password } else { Shown::Nothing };
-        let answer = self.observe(Kind::Token, self.show(self.http.get(realm), &shown).send().await)?;
+        let answer = self.observe(Kind::Token, self.show(self.http.get(url), &shown).send().await)?;
         match answer.status().as_u16() {
             200 => {}
             400 | 401 | 403 => return Err(self.unauthorised(answer).await),
@@ -249,6 +243,22 @@ impl Inner {
         }
         self.observe(call.kind, call.request(&self.http, target).send().await)
     }
+}
+
+fn token_url(
+    mut realm: Url,
+    service: Option<String>,
+    scope: &Scope,
+    wanted: Option<String>,
+    account: Option<&Credentials>,
+) -> Url {
+    let wanted = wanted.filter(|wanted| !scope.0.contains(wanted));
+    let mut query = realm.query_pairs_mut();
+    query.extend_pairs(service.map(|service| ("service", service)));
+    query.extend_pairs(scope.0.iter().chain(&wanted).map(|scope| ("scope", scope)));
+    query.extend_pairs(account.map(|account| ("account", &account.username)));
+    drop(query);
+    realm
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! One call: attempts, redirects, and what a status means.
 
+use std::future::Future;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -74,21 +75,25 @@ impl Answer {
 impl Registry {
     /// A call whose answer is at most `limit` bytes long, with as many attempts as the caller has patience for.
     pub(crate) async fn document(&self, call: &Call, limit: usize) -> Result<Answer, RegistryError> {
-        self.attempts(async || {
-            let _permit = self.inner.documents.acquire().await;
-            let answer = self.inner.answer(call).await?;
+        let inner = &*self.inner;
+        self.attempts(|| async move {
+            let _permit = inner.documents.acquire().await;
+            let answer = inner.answer(call).await?;
             let (status, url, headers) = (answer.status().as_u16(), answer.url().clone(), answer.headers().clone());
-            Ok(Answer { status, url, headers, body: read(&self.inner, answer, limit).await? })
+            Ok(Answer { status, url, headers, body: read(inner, answer, limit).await? })
         })
         .await
     }
 
     /// A call whose answer is read as it comes.
     pub(crate) async fn streamed(&self, call: &Call) -> Result<Response, RegistryError> {
-        self.attempts(async || self.inner.answer(call).await).await
+        self.attempts(|| self.inner.answer(call)).await
     }
 
-    async fn attempts<T>(&self, attempt: impl AsyncFn() -> Result<T, RegistryError>) -> Result<T, RegistryError> {
+    async fn attempts<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, RegistryError>
+    where
+        F: Future<Output = Result<T, RegistryError>>,
+    {
         let mut failures = 0;
         loop {
             self.inner.breaker.check(&self.inner.name, &self.patience)?;
@@ -135,8 +140,15 @@ impl Inner {
         let registry = self.name.clone();
         let elsewhere = answer.url().origin() != self.base.origin();
         match answer.status() {
-            StatusCode::NOT_FOUND => RegistryError::NotFound { registry, what: call.what.clone() },
+            StatusCode::NOT_FOUND if !elsewhere || call.method != Method::HEAD => {
+                RegistryError::NotFound { registry, what: call.what.clone() }
+            }
             StatusCode::TOO_MANY_REQUESTS => RegistryError::Limited { registry, retry_after: retry_after(answer.headers()) },
+            // Signed URLs are for one method: that there is one says that it is there, and fetching it tells the rest.
+            status if elsewhere && call.method == Method::HEAD && status.is_client_error() => {
+                let message = "the storage that it redirects to answers no heads".to_owned();
+                RegistryError::Refused { registry, status: StatusCode::METHOD_NOT_ALLOWED.as_u16(), code: None, message }
+            }
             // A signed URL that ended between the redirect and our request: the registry makes a new one when asked again.
             StatusCode::FORBIDDEN if elsewhere => self.unreachable("the storage that it redirects to answered 403".to_owned()),
             _ => self.refused(answer).await,

@@ -27,7 +27,7 @@ impl Reach {
         self.check_scheme(target)?;
         let host = host_of(target);
         let private = literal(&host).is_some_and(is_private);
-        if private && !self.trusts(&host) {
+        if private && !self.is_ours(&host) {
             Err("the address is private; name its host in trusted_hosts if it is yours")
         } else {
             Ok(())
@@ -38,7 +38,7 @@ impl Reach {
     pub(crate) fn check_realm(&self, realm: &Url) -> Result<(), &'static str> {
         self.check_scheme(realm)?;
         let host = host_of(realm);
-        if self.trusts(&host) || self.same_site(&host) {
+        if self.is_ours(&host) {
             Ok(())
         } else {
             Err("the token service is on another domain; name its host in trusted_hosts if it is the right one")
@@ -55,8 +55,10 @@ impl Reach {
         if target.username().is_empty() && target.password().is_none() { Ok(()) } else { Err("the URL carries an account") }
     }
 
-    fn trusts(&self, host: &str) -> bool {
-        host == self.host || self.trusted.iter().any(|trusted| trusted == host)
+    /// Whether a host is the registry's, one that the operator trusts like it, or of the same owner, and so may be private: who owns the registry's name
+    /// may let it point to any address in the first place.
+    fn is_ours(&self, host: &str) -> bool {
+        host == self.host || self.trusted.iter().any(|trusted| trusted == host) || self.same_site(host)
     }
 
     /// Whether both hosts belong to whoever registered one domain (by the Public Suffix List). Addresses belong to no domain.
@@ -79,7 +81,7 @@ impl Guarded {
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
         let host = name.as_str().to_ascii_lowercase();
-        let trusted = self.0.trusts(&host);
+        let trusted = self.0.is_ours(&host);
         Box::pin(async move {
             let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
             let allowed: Vec<_> = found.filter(|address| trusted || !is_private(address.ip())).collect();

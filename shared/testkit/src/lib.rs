@@ -7,7 +7,7 @@
 //! - [`sigstore::World`] is a whole Sigstore that makes bundles, right and wrong ones.
 //! - [`Chancery`] is the binary under test; [`Client`] runs a released client against it, in an environment of its own, and fails
 //!   the test when the client tries to reach any other machine.
-//! - [`Peer`] is another registry; [`Relay`] is a bad line to one.
+//! - [`Peer`] is another registry; [`Relay`] is a bad line to one; [`Scripted`] is a server that does as it is told.
 
 mod chancery;
 mod client;
@@ -17,6 +17,7 @@ mod outside;
 mod peer;
 mod pki;
 mod relay;
+mod scripted;
 pub mod sigstore;
 mod token;
 mod wait;
@@ -29,5 +30,6 @@ pub use issuer::FakeIssuer;
 pub use outside::Outside;
 pub use peer::{Peer, free_port};
 pub use relay::Relay;
+pub use scripted::{Reply, Scripted, ScriptedRequest};
 pub use token::TokenKey;
 pub use wait::{http, wait_until};

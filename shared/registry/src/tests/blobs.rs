@@ -21,9 +21,9 @@ fn ranged(request: &Request) -> Reply {
     }
 }
 
-async fn pull(fake: &Fake) -> Result<(Vec<u8>, u32), (Vec<u8>, RegistryError)> {
+async fn pull(fake: &Scripted) -> Result<(Vec<u8>, u32), (Vec<u8>, RegistryError)> {
     let mut received = Vec::new();
-    let mut stream = fake.registry().blob(&repository(), &digest()).await.map_err(|error| (Vec::new(), error))?;
+    let mut stream = registry(&fake).blob(&repository(), &digest()).await.map_err(|error| (Vec::new(), error))?;
     loop {
         match stream.next().await {
             Ok(Some(bytes)) => received.extend_from_slice(&bytes),
@@ -38,15 +38,15 @@ async fn pull(fake: &Fake) -> Result<(Vec<u8>, u32), (Vec<u8>, RegistryError)> {
 
 #[tokio::test]
 async fn a_blob_comes_whole() {
-    let fake = Fake::start(|request, _| Some(ranged(request))).await;
+    let fake = Scripted::start(|request, _| Some(ranged(request))).await;
     assert_eq!(pull(&fake).await.unwrap(), (content(), 0));
-    assert_eq!(fake.registry().blob_size(&repository(), &digest()).await, Ok(Some(SIZE as u64)));
+    assert_eq!(registry(&fake).blob_size(&repository(), &digest()).await, Ok(Some(SIZE as u64)));
 }
 
 #[tokio::test]
 async fn a_cut_connection_is_continued_by_range() {
     let fake =
-        Fake::start(|request, before| Some(if before == 0 { ranged(request).cut_after(SIZE / 2) } else { ranged(request) }))
+        Scripted::start(|request, before| Some(if before == 0 { ranged(request).cut_after(SIZE / 2) } else { ranged(request) }))
             .await;
     assert_eq!(pull(&fake).await.unwrap(), (content(), 1));
     assert_eq!(fake.lines().len(), 2);
@@ -55,7 +55,7 @@ async fn a_cut_connection_is_continued_by_range() {
 
 #[tokio::test]
 async fn a_registry_that_ignores_ranges_sends_all_again_and_nothing_twice() {
-    let fake = Fake::start(|_, before| {
+    let fake = Scripted::start(|_, before| {
         let whole = Reply::new(200, &[], content());
         Some(if before == 0 { whole.cut_after(SIZE / 2) } else { whole })
     })
@@ -65,10 +65,10 @@ async fn a_registry_that_ignores_ranges_sends_all_again_and_nothing_twice() {
 
 #[tokio::test]
 async fn a_registry_that_vanishes_half_way_is_waited_for_and_given_up() {
-    let fake = Fake::start(|request, before| (before == 0).then(|| ranged(request).cut_after(SIZE / 2))).await;
+    let fake = Scripted::start(|request, before| (before == 0).then(|| ranged(request).cut_after(SIZE / 2))).await;
     let (received, error) = pull(&fake).await.unwrap_err();
     assert!(error.is_outage() && !received.is_empty() && received.len() <= SIZE / 2, "{error}");
-    let fake = Fake::start(|request, before| match before {
+    let fake = Scripted::start(|request, before| match before {
         0 => Some(ranged(request).cut_after(SIZE / 2)),
         1 => None,
         2 => Some(Reply::new(503, &[], "")),
@@ -80,7 +80,7 @@ async fn a_registry_that_vanishes_half_way_is_waited_for_and_given_up() {
 
 #[tokio::test]
 async fn every_connection_cut_still_makes_progress() {
-    let fake = Fake::start(|request, _| {
+    let fake = Scripted::start(|request, _| {
         let reply = ranged(request);
         Some(
             reply.cut_after(
@@ -103,7 +103,7 @@ async fn every_connection_cut_still_makes_progress() {
 async fn wrong_bytes_are_an_error_at_the_end() {
     let mut wrong = content();
     wrong[SIZE - 1] ^= 1;
-    let fake = Fake::start(move |_, _| Some(Reply::new(200, &[], wrong.clone()))).await;
+    let fake = Scripted::start(move |_, _| Some(Reply::new(200, &[], wrong.clone()))).await;
     let (_, error) = pull(&fake).await.unwrap_err();
     assert!(matches!(&error, RegistryError::DigestMismatch { expected, .. } if *expected == digest()), "{error}");
     assert_eq!(fake.lines().len(), 1, "a lie is not asked for again");
@@ -111,14 +111,14 @@ async fn wrong_bytes_are_an_error_at_the_end() {
 
 #[tokio::test]
 async fn a_shorter_blob_that_claims_to_be_whole_is_an_error() {
-    let fake = Fake::start(|_, _| Some(Reply::new(200, &[], &content()[..SIZE / 2]))).await;
+    let fake = Scripted::start(|_, _| Some(Reply::new(200, &[], &content()[..SIZE / 2]))).await;
     assert!(matches!(pull(&fake).await.unwrap_err().1, RegistryError::DigestMismatch { .. }));
 }
 
 #[tokio::test]
 async fn another_range_or_size_than_before_is_an_error() {
     for range in ["bytes 0-99999/100000", "bytes 50000-99999/100001", "bytes 50000-", "chunks 50000-99999/100000"] {
-        let fake = Fake::start(move |request, before| {
+        let fake = Scripted::start(move |request, before| {
             Some(if before == 0 {
                 ranged(request).cut_after(SIZE / 2)
             } else {
@@ -129,7 +129,7 @@ async fn another_range_or_size_than_before_is_an_error() {
         let (_, error) = pull(&fake).await.unwrap_err();
         assert!(matches!(error, RegistryError::Malformed { .. }), "{range}: {error}");
     }
-    let fake = Fake::start(|request, before| {
+    let fake = Scripted::start(|request, before| {
         Some(if before == 0 { ranged(request).cut_after(SIZE / 2) } else { Reply::new(200, &[], "short") })
     })
     .await;
@@ -138,9 +138,9 @@ async fn another_range_or_size_than_before_is_an_error() {
 
 #[tokio::test]
 async fn a_missing_blob_is_not_found() {
-    let fake = Fake::start(|_, _| Some(Reply::new(404, &[], ""))).await;
+    let fake = Scripted::start(|_, _| Some(Reply::new(404, &[], ""))).await;
     assert!(matches!(pull(&fake).await.unwrap_err().1, RegistryError::NotFound { .. }));
-    let fake = Fake::start(|request, before| {
+    let fake = Scripted::start(|request, before| {
         Some(if before == 0 { ranged(request).cut_after(SIZE / 2) } else { Reply::new(404, &[], "") })
     })
     .await;
@@ -149,7 +149,7 @@ async fn a_missing_blob_is_not_found() {
 
 #[tokio::test]
 async fn an_empty_blob_is_a_blob() {
-    let fake = Fake::start(|_, _| Some(Reply::new(200, &[], ""))).await;
-    let mut stream = fake.registry().blob(&repository(), &Digest::of(b"")).await.unwrap();
+    let fake = Scripted::start(|_, _| Some(Reply::new(200, &[], ""))).await;
+    let mut stream = registry(&fake).blob(&repository(), &Digest::of(b"")).await.unwrap();
     assert_eq!(stream.next().await, Ok(None));
 }

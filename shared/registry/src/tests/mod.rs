@@ -1,14 +1,33 @@
 mod accounts;
 mod blobs;
-mod fake;
 mod manifests;
 mod referring;
 mod writing;
 
-use fake::{Fake, Reply, Request, http};
-use oci::{Digest, RepositoryName, Target, media_type};
+use std::time::Duration;
 
-use crate::{Registry, RegistryError, Settings, SetupError};
+use oci::{Digest, RepositoryName, Target, media_type};
+use testkit::{Reply, Scripted, ScriptedRequest as Request};
+
+use crate::{Credentials, Registry, RegistryError, Settings, SetupError};
+
+fn settings(server: &Scripted) -> Settings {
+    Settings { pause: Duration::from_millis(1), ..Settings::new(server.url()) }
+}
+
+fn registry(server: &Scripted) -> Registry {
+    Registry::new(http(), settings(server)).unwrap()
+}
+
+fn with_account(server: &Scripted) -> Registry {
+    let credentials = Credentials { username: "u".into(), password: "p".to_owned().into() };
+    Registry::new(http(), Settings { credentials: Some(credentials), ..settings(server) }).unwrap()
+}
+
+fn http() -> reqwest::ClientBuilder {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    reqwest::Client::builder().tls_certs_only([]).no_proxy()
+}
 
 fn repository() -> RepositoryName {
     "team/app".parse().unwrap()
@@ -42,4 +61,19 @@ fn urls_that_are_no_registry() {
     let secret = refused("https://u:hunter2@r.example");
     assert!(secret.contains("may not carry an account") && !secret.contains("hunter2"), "{secret}");
     assert_eq!(Registry::new(http(), Settings::new("https://r.example:8443/base/")).unwrap().name(), "r.example:8443");
+}
+
+/// Servers move their work between threads.
+#[test]
+fn what_is_asked_may_be_waited_for_on_any_thread() {
+    fn movable<T: Send>(_: T) {}
+    let registry = Registry::new(http(), Settings::new("http://r.example")).unwrap();
+    let (name, target, digest) = (repository(), tag("v1"), Digest::of(b""));
+    movable(registry.resolve(&name, &target));
+    movable(registry.manifest(&name, &target));
+    movable(registry.verified_referrers(&name, &digest));
+    movable(registry.tags(&name, None, 1));
+    movable(registry.push_blob(&name, bytes::Bytes::new(), None));
+    movable(registry.push_manifest(&name, &target, "", bytes::Bytes::new()));
+    movable(async { registry.blob(&name, &digest).await.unwrap().next().await });
 }

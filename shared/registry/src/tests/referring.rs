@@ -38,7 +38,7 @@ fn is_tag(request: &Request) -> bool {
 
 #[tokio::test]
 async fn the_api_is_read_to_its_last_page() {
-    let fake = Fake::start(|request, _| {
+    let fake = Scripted::start(|request, _| {
         let (one, two) = (referrer(&subject(), "1"), referrer(&subject(), "2"));
         let next = format!("</v2/team/app/referrers/{}?page=2>; rel=\"next\"", subject());
         is_api(request).then(|| match request.line.ends_with("page=2") {
@@ -47,7 +47,7 @@ async fn the_api_is_read_to_its_last_page() {
         })
     })
     .await;
-    let found = fake.registry().referrers(&repository(), &subject()).await.unwrap();
+    let found = registry(&fake).referrers(&repository(), &subject()).await.unwrap();
     let expected = [referrer(&subject(), "1"), referrer(&subject(), "2")].map(|manifest| Digest::of(manifest.as_bytes()));
     assert_eq!((digests(&found), found.source), (expected.to_vec(), Source::Api), "each once, in order");
 }
@@ -57,7 +57,7 @@ async fn without_the_api_the_tag_is_read_and_the_api_not_tried_again() {
     for (status, headers) in
         [(404, &[][..]), (405, &[]), (400, &[]), (501, &[]), (200, &[("content-type", "text/html")]), (200, &[INDEX])]
     {
-        let fake = Fake::start(move |request, _| {
+        let fake = Scripted::start(move |request, _| {
             Some(match request {
                 request if is_api(request) => Reply::new(status, headers, "<html>"),
                 request if is_tag(request) => Reply::new(200, &[INDEX], index(&[&referrer(&subject(), "1")])),
@@ -65,7 +65,7 @@ async fn without_the_api_the_tag_is_read_and_the_api_not_tried_again() {
             })
         })
         .await;
-        let registry = fake.registry();
+        let registry = registry(&fake);
         let found = registry.referrers(&repository(), &subject()).await.unwrap();
         assert_eq!((found.entries.len(), found.source), (1, Source::FallbackTag), "{status}");
         registry.referrers(&repository(), &subject()).await.unwrap();
@@ -76,7 +76,7 @@ async fn without_the_api_the_tag_is_read_and_the_api_not_tried_again() {
 #[tokio::test]
 async fn an_api_that_knows_of_nothing_is_not_believed_alone() {
     for (under_tag, source) in [(true, Source::FallbackTag), (false, Source::Api)] {
-        let fake = Fake::start(move |request, _| {
+        let fake = Scripted::start(move |request, _| {
             Some(match request {
                 request if is_api(request) => Reply::new(200, &[INDEX], index(&[])),
                 request if is_tag(request) && under_tag => Reply::new(200, &[INDEX], index(&[&referrer(&subject(), "1")])),
@@ -84,7 +84,7 @@ async fn an_api_that_knows_of_nothing_is_not_believed_alone() {
             })
         })
         .await;
-        let found = fake.registry().referrers(&repository(), &subject()).await.unwrap();
+        let found = registry(&fake).referrers(&repository(), &subject()).await.unwrap();
         assert_eq!((found.entries.len(), found.source, found.ignored), (usize::from(under_tag), source, None));
     }
 }
@@ -94,12 +94,12 @@ async fn an_api_that_knows_of_nothing_is_not_believed_alone() {
 async fn trouble_is_never_an_empty_list() {
     for status in [401, 403, 429, 500, 502, 503] {
         for of_api in [true, false] {
-            let fake = Fake::start(move |request, _| {
+            let fake = Scripted::start(move |request, _| {
                 let trouble = is_api(request) == of_api;
                 Some(Reply::new(if trouble { status } else { 404 }, &[("retry-after", "3600")], ""))
             })
             .await;
-            let error = fake.registry().hasty().referrers(&repository(), &subject()).await.unwrap_err();
+            let error = registry(&fake).hasty().referrers(&repository(), &subject()).await.unwrap_err();
             assert!(!matches!(error, RegistryError::NotFound { .. }), "{status}: {error}");
         }
     }
@@ -114,7 +114,7 @@ async fn what_lies_under_the_tag_and_is_no_listing_is_named_and_ignored() {
         (media_type::IMAGE_INDEX, "{}".to_owned()),
         ("text/html", "<html>".to_owned()),
     ] {
-        let fake = Fake::start(move |request, _| {
+        let fake = Scripted::start(move |request, _| {
             Some(if is_tag(request) {
                 Reply::new(200, &[("content-type", content_type)], body.clone())
             } else {
@@ -122,7 +122,7 @@ async fn what_lies_under_the_tag_and_is_no_listing_is_named_and_ignored() {
             })
         })
         .await;
-        let found = fake.registry().referrers(&repository(), &subject()).await.unwrap();
+        let found = registry(&fake).referrers(&repository(), &subject()).await.unwrap();
         assert!(found.entries.is_empty() && found.ignored.is_some());
     }
 }
@@ -133,7 +133,7 @@ async fn the_subject_itself_is_no_listing_of_its_referrers() {
     let subject_index = index(&["a platform"]);
     let subject = Digest::of(subject_index.as_bytes());
     let body = subject_index.clone();
-    let fake = Fake::start(move |request, _| {
+    let fake = Scripted::start(move |request, _| {
         Some(if request.line.contains("/manifests/sha256-") {
             Reply::new(200, &[INDEX], body.clone())
         } else {
@@ -141,7 +141,7 @@ async fn the_subject_itself_is_no_listing_of_its_referrers() {
         })
     })
     .await;
-    let found = fake.registry().referrers(&repository(), &subject).await.unwrap();
+    let found = registry(&fake).referrers(&repository(), &subject).await.unwrap();
     assert_eq!((found.entries, found.ignored), (vec![], Some(oci::ReferrersError::TheSubject)));
 }
 
@@ -151,7 +151,7 @@ async fn only_manifests_that_refer_to_the_subject_are_referrers() {
     let of_another = referrer(&Digest::of(b"another"), "2");
     let manifests = [good.clone(), of_another, image(), "no manifest".to_owned()];
     let listing = index(&[&manifests[0], &manifests[1], &manifests[2], &manifests[3], "gone"]);
-    let fake = Fake::start(move |request, _| {
+    let fake = Scripted::start(move |request, _| {
         let asked = manifests.iter().find(|manifest| request.line.ends_with(Digest::of(manifest.as_bytes()).as_str()));
         Some(match asked {
             _ if is_api(request) => Reply::new(200, &[INDEX], listing.clone()),
@@ -160,13 +160,13 @@ async fn only_manifests_that_refer_to_the_subject_are_referrers() {
         })
     })
     .await;
-    let found = fake.registry().verified_referrers(&repository(), &subject()).await.unwrap();
+    let found = registry(&fake).verified_referrers(&repository(), &subject()).await.unwrap();
     assert_eq!(found.iter().map(|found| &found.digest).collect::<Vec<_>>(), [&Digest::of(good.as_bytes())]);
 }
 
 #[tokio::test]
 async fn a_listed_manifest_that_cannot_be_had_for_now_is_trouble() {
-    let fake = Fake::start(|request, _| {
+    let fake = Scripted::start(|request, _| {
         Some(if is_api(request) {
             Reply::new(200, &[INDEX], index(&[&referrer(&subject(), "1")]))
         } else {
@@ -174,16 +174,16 @@ async fn a_listed_manifest_that_cannot_be_had_for_now_is_trouble() {
         })
     })
     .await;
-    assert!(fake.registry().hasty().verified_referrers(&repository(), &subject()).await.unwrap_err().is_outage());
+    assert!(registry(&fake).hasty().verified_referrers(&repository(), &subject()).await.unwrap_err().is_outage());
 }
 
 #[tokio::test]
 async fn a_listing_that_never_ends_is_refused() {
-    let fake = Fake::start(|request, before| {
+    let fake = Scripted::start(|request, before| {
         let next = format!("</v2/team/app/referrers/{}?page={before}>; rel=next", subject());
         is_api(request).then(|| Reply::new(200, &[INDEX, ("link", &next)], index(&[])))
     })
     .await;
-    let error = fake.registry().referrers(&repository(), &subject()).await.unwrap_err();
+    let error = registry(&fake).referrers(&repository(), &subject()).await.unwrap_err();
     assert!(error.to_string().contains("more than 100 pages"), "{error}");
 }
