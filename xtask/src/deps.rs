@@ -42,7 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rekor", &["entry", "bundle", "pki", "note", "merkle", "keys", "tlog", "chassis", "clock"]),
     ("tsa", &["tsp", "pki", "keys", "chassis", "clock"]),
     ("tuf", &["bundle", "pki", "keys", "chassis", "clock"]),
-    ("gateway", &["oci", "verify", "evidence", "sqlite", "chassis", "clock"]),
+    ("gateway", &["oci", "registry", "verify", "evidence", "sqlite", "chassis", "clock"]),
     // The one binary, used by none.
     (
         "chancery",

@@ -56,7 +56,7 @@ pub struct UpstreamConfig {
     pub prefix: String,
     /// Base URL of the registry, without `/v2`.
     pub url: String,
-    /// Certificate authorities to believe instead of the system's, PEM.
+    /// Certificate authorities to believe besides the system's, PEM.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ca_files: Vec<FilePath>,
     /// The account to read with.
@@ -65,6 +65,10 @@ pub struct UpstreamConfig {
     /// A file with its password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<FilePath>,
+    /// Hosts besides the registry's own that it may name as its token service, and redirect to although their addresses are private:
+    /// they are shown the account's password when the registry says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted_hosts: Vec<String>,
     /// For how long a tag or a list of referrers is believed before the upstream is asked again.
     #[serde(default = "default_manifest_ttl")]
     pub manifest_ttl: Duration,

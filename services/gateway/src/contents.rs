@@ -12,12 +12,14 @@ use oci::{Digest, RepositoryName, Tag};
 
 use crate::blobs::{BlobError, Blobs};
 use crate::store::{Referrer, Store, StoreError, StoredManifest};
+use crate::upstream::{Found, ProxiedBlob, UpstreamError, Upstreams};
 
 /// The repositories, as they are read: a handle, cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Contents {
     store: Store,
     blobs: Blobs,
+    upstreams: Upstreams,
 }
 
 /// Something that was read, and how it came here.
@@ -72,6 +74,8 @@ pub(crate) struct Blob {
 enum BlobBytes {
     /// In a file, all of them.
     Stored { blobs: Blobs, digest: Digest },
+    /// Behind this registry, and on their way here as soon as they are read.
+    Proxied(ProxiedBlob),
 }
 
 /// A blob's bytes as they come.
@@ -97,6 +101,7 @@ impl Blob {
                 }
                 Ok(Box::pin(file.read(range)))
             }
+            BlobBytes::Proxied(blob) => Ok(blob.read(range).await?),
         }
     }
 }
@@ -110,12 +115,15 @@ pub(crate) enum ReadError {
     /// The files of blobs.
     #[error(transparent)]
     Blob(#[from] BlobError),
+    /// A registry behind this one.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
 }
 
 impl Contents {
     /// Reads from these.
-    pub(crate) fn new(store: Store, blobs: Blobs) -> Self {
-        Self { store, blobs }
+    pub(crate) fn new(store: Store, blobs: Blobs, upstreams: Upstreams) -> Self {
+        Self { store, blobs, upstreams }
     }
 
     /// Where a tag points.
@@ -123,6 +131,9 @@ impl Contents {
     /// # Errors
     /// [`ReadError`].
     pub(crate) async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Read<Digest>>, ReadError> {
+        if let Some(proxied) = self.upstreams.of(repository) {
+            return Ok(proxied.resolve(tag).await?);
+        }
         Ok(self.store.tag(repository, tag).await?.map(|tagged| Read::here(tagged.digest)))
     }
 
@@ -135,6 +146,9 @@ impl Contents {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<Read<Arc<StoredManifest>>>, ReadError> {
+        if let Some(proxied) = self.upstreams.of(repository) {
+            return Ok(proxied.manifest(digest).await?);
+        }
         Ok(self.store.manifest(repository, digest).await?.map(Read::here))
     }
 
@@ -143,9 +157,17 @@ impl Contents {
     /// # Errors
     /// [`ReadError`].
     pub(crate) async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Read<Blob>>, ReadError> {
+        let stored = || BlobBytes::Stored { blobs: self.blobs.clone(), digest: digest.clone() };
+        if let Some(proxied) = self.upstreams.of(repository) {
+            let Some(Read { value, freshness }) = proxied.blob(digest).await? else { return Ok(None) };
+            let value = match value {
+                Found::Here(size) => Blob { size, bytes: stored() },
+                Found::There(blob) => Blob { size: blob.size(), bytes: BlobBytes::Proxied(blob) },
+            };
+            return Ok(Some(Read { value, freshness }));
+        }
         // The link decides, never the file: what another repository has is not to be seen in this one.
         let size = self.store.blob_size(repository, digest).await?;
-        let stored = || BlobBytes::Stored { blobs: self.blobs.clone(), digest: digest.clone() };
         Ok(size.map(|size| Read::here(Blob { size, bytes: stored() })))
     }
 
@@ -158,10 +180,14 @@ impl Contents {
         repository: &RepositoryName,
         subject: &Digest,
     ) -> Result<Read<Arc<[Referrer]>>, ReadError> {
+        if let Some(proxied) = self.upstreams.of(repository) {
+            return Ok(proxied.referrers(subject).await?);
+        }
         Ok(Read::here(self.store.referrers(repository, subject).await?))
     }
 
-    /// At most `count` tags in the order of their bytes, from behind `last` on; `None` for a repository that never was.
+    /// At most `count` tags from behind `last` on, in the order of their bytes or in that of the registry behind this one; `None` for
+    /// a repository that never was.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -171,6 +197,9 @@ impl Contents {
         last: Option<&Tag>,
         count: usize,
     ) -> Result<Option<Vec<Tag>>, ReadError> {
+        if let Some(proxied) = self.upstreams.of(repository) {
+            return Ok(proxied.tags(last, count).await?);
+        }
         Ok(self.store.tags(repository, last, count).await?)
     }
 

@@ -4,11 +4,10 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use chassis::Explain;
-use oci::NameError;
 use sqlite::DatabaseError;
 
 use crate::blobs::StartingBlobs;
-use crate::{BlobFolderError, PolicyError, SecretError, TrustError};
+use crate::{BlobFolderError, PolicyError, SecretError, TrustError, UpstreamSetupError};
 
 /// The gateway cannot be made or opened.
 #[derive(Debug, thiserror::Error)]
@@ -41,14 +40,9 @@ pub enum StartError {
         /// What each is for.
         purposes: [String; 2],
     },
-    /// An upstream has no place here.
-    #[error("{prefix} cannot be the prefix of an upstream's repositories")]
-    Prefix {
-        /// As configured.
-        prefix: String,
-        /// What is the matter with it.
-        source: NameError,
-    },
+    /// An upstream cannot be used.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamSetupError),
     /// A policy cannot be meant.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -82,7 +76,7 @@ impl Explain for StartError {
             Self::PushToken { .. } => "registry_push_token",
             Self::Secret { .. } => "registry_secret",
             Self::SecretShared { .. } => "registry_secret_shared",
-            Self::Prefix { .. } => "upstream_prefix",
+            Self::Upstream(error) => error.code(),
             Self::Policy(error) => error.code(),
             Self::Trust(error) => error.code(),
             Self::Database(error) => error.code(),
@@ -106,7 +100,7 @@ impl Explain for StartError {
             Self::PushToken { .. } => "Set gateway.push_token_file to a file with a secret of your own, or listen at 127.0.0.1.",
             Self::Secret { .. } => "Put a secret of at least 16 characters into the file, for example from: openssl rand -hex 32",
             Self::SecretShared { .. } => "Give each purpose a secret of its own.",
-            Self::Prefix { .. } => "Set gateway.upstreams[].prefix to a repository name such as hub or ghcr.io/org.",
+            Self::Upstream(error) => return error.advice(),
             Self::Policy(error) => error.advice(),
             Self::Database(error) => error.advice(),
             Self::Blobs(error) => return error.advice(),

@@ -17,6 +17,7 @@ mod promotion;
 mod start;
 #[allow(dead_code, unused_imports, reason = "its users follow")]
 mod store;
+mod upstream;
 mod writes;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use error::StartError;
 pub use policy::{Clause, Place, PolicyError, PolicyReport, PolicyResult, Reason, Requirement, TrustError};
 pub use promotion::{AttestationCount, Destination, Promotion, PromotionRequest, PromotionState, Source, Unverified};
 pub use start::{Gateway, create, open};
+pub use upstream::UpstreamSetupError;
 
 /// What the handlers share.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use crate::contents::Contents;
 use crate::policy::{Guard, Policies, TrustRoot};
 use crate::promotion::{self, Promoter};
 use crate::store::Store;
+use crate::upstream::{UpstreamClients, Upstreams};
 use crate::writes::Writes;
 use crate::{App, Config, StartError, TrustError, api};
 
@@ -40,12 +41,13 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Gateway, Sta
     check(config)?;
     let access = Access::load(config)?;
     let policies = Arc::new(Policies::read(&config.policies, &config.upstreams)?);
-    let prefix = |prefix: &String| prefix.parse().map_err(|source| StartError::Prefix { prefix: prefix.clone(), source });
-    let proxied = config.upstreams.iter().map(|upstream| prefix(&upstream.prefix)).collect::<Result<Vec<_>, _>>()?;
+    let clients = UpstreamClients::read(&config.upstreams)?;
+    let proxied = clients.prefixes();
     let trust = trusted_root(config, &policies)?;
     let store = Store::open(&config.database, clock.clone()).await?;
     let blobs = Blobs::open(&config.blobs, store.clone(), clock.clone(), UploadLimits::default()).await?;
-    let contents = Contents::new(store.clone(), blobs.clone());
+    let upstreams = Upstreams::new(clients, &store, &blobs, &clock);
+    let contents = Contents::new(store.clone(), blobs.clone(), upstreams);
     let writes = Writes::new(store.clone(), blobs.clone(), Guard::new(Arc::clone(&policies)), proxied.clone());
     let promoter = Promoter::open(store.clone(), contents.clone(), policies, trust, proxied, config.host()).await;
     let promoter = Arc::new(promoter.map_err(|error| StartError::Contents(error.into()))?);

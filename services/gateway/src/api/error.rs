@@ -15,6 +15,7 @@ use crate::access::AccessError;
 use crate::blobs::{BlobError, UploadId};
 use crate::contents::ReadError;
 use crate::store::{DeleteError, PutError, StoreError};
+use crate::upstream::UpstreamError;
 use crate::writes::WriteError;
 
 /// A request was not done.
@@ -175,6 +176,7 @@ impl ApiError {
             Self::Read(error) => match error {
                 ReadError::Store(error) => usual(Word::Unknown, store_code(error)),
                 ReadError::Blob(error) => of_blob(error),
+                ReadError::Upstream(error) => of_upstream(error),
             },
             Self::Write(error) => match error {
                 WriteError::Digest { .. } => usual(Word::DigestInvalid, "manifest_digest"),
@@ -184,13 +186,7 @@ impl ApiError {
                 },
                 WriteError::Guard(refusal) => usual(Word::Denied, refusal.code()),
                 WriteError::Proxied { .. } => usual(Word::Denied, "repository_proxied"),
-                WriteError::Put(error) => match error {
-                    PutError::Missing(_) => usual(Word::ManifestBlobUnknown, "manifest_references"),
-                    PutError::TooManyReferrers { .. } => usual(Word::Denied, "too_many_referrers"),
-                    PutError::Moved(_) => with(StatusCode::PRECONDITION_FAILED, Word::Denied, "tag_moved"),
-                    PutError::Unmet(_) => with(StatusCode::CONFLICT, Word::Denied, "write_condition"),
-                    PutError::Store(error) => usual(Word::Unknown, store_code(error)),
-                },
+                WriteError::Put(error) => of_put(error),
                 WriteError::Delete(error) => match error {
                     DeleteError::Unmet(_) => with(StatusCode::CONFLICT, Word::Denied, "write_condition"),
                     DeleteError::Store(error) => usual(Word::Unknown, store_code(error)),
@@ -245,7 +241,7 @@ impl IntoResponse for ApiError {
             _ => {}
         }
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after(&self)));
         }
         Failure::new(code, &self).attach(response)
     }
@@ -259,12 +255,53 @@ pub(crate) fn of_read(error: &ReadError) -> (StatusCode, &'static str) {
             let Verdict { status, code, .. } = of_blob(error);
             (status, code)
         }
+        ReadError::Upstream(error) => {
+            let Verdict { status, code, .. } = of_upstream(error);
+            (status, code)
+        }
     }
 }
 
 /// How a failure of the database is answered.
 pub(crate) fn of_store(error: &StoreError) -> (StatusCode, &'static str) {
     (StatusCode::INTERNAL_SERVER_ERROR, store_code(error))
+}
+
+fn of_put(error: &PutError) -> Verdict {
+    use ErrorCode as Word;
+    let (status, word, code) = match error {
+        PutError::Missing(_) => (StatusCode::BAD_REQUEST, Word::ManifestBlobUnknown, "manifest_references"),
+        PutError::TooManyReferrers { .. } => (StatusCode::FORBIDDEN, Word::Denied, "too_many_referrers"),
+        PutError::Moved(_) => (StatusCode::PRECONDITION_FAILED, Word::Denied, "tag_moved"),
+        PutError::Unmet(_) => (StatusCode::CONFLICT, Word::Denied, "write_condition"),
+        PutError::Store(error) => (StatusCode::INTERNAL_SERVER_ERROR, Word::Unknown, store_code(error)),
+    };
+    Verdict { status, word, code }
+}
+
+/// A limit of the upstream is not handed on as 429: docker takes that for final from a mirror, and goes round it.
+fn of_upstream(error: &UpstreamError) -> Verdict {
+    use ErrorCode as Word;
+    let (status, word, code) = match error {
+        UpstreamError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, Word::Unavailable, "upstream_unavailable"),
+        UpstreamError::Denied { .. } => (StatusCode::FORBIDDEN, Word::Denied, "upstream_denied"),
+        UpstreamError::Wrong { .. } => (StatusCode::BAD_GATEWAY, Word::Unavailable, "upstream_wrong"),
+        UpstreamError::Put(error) => return of_put(error),
+        UpstreamError::Store(error) => (StatusCode::INTERNAL_SERVER_ERROR, Word::Unknown, store_code(error)),
+        UpstreamError::Blob(error) => return of_blob(error),
+    };
+    Verdict { status, word, code }
+}
+
+/// When to ask again what could not be answered for now.
+fn retry_after(error: &ApiError) -> u64 {
+    const USUAL: u64 = 10;
+    match error {
+        ApiError::Read(ReadError::Upstream(UpstreamError::Unavailable { retry_after: Some(wanted), .. })) => {
+            wanted.as_secs().max(1)
+        }
+        _ => USUAL,
+    }
 }
 
 fn of_blob(error: &BlobError) -> Verdict {

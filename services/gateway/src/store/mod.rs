@@ -5,6 +5,7 @@
 //! - `migrations/sqlite`: the tables, and what each row means.
 //! - `manifests.rs`: storing and deleting a manifest, the two numbered stories.
 //! - `tags.rs`: compare-and-swap and history; `links.rs`: which repository sees which blob; `reach.rs`: what a tag reaches.
+//! - `proxy.rs`: what registries behind this one said last.
 //! - `read.rs` reads, from memory where it can; `cache.rs` says why memory never lags behind the database.
 //!
 //! # What is promised
@@ -19,6 +20,7 @@ mod links;
 mod manifests;
 mod model;
 mod promotion;
+mod proxy;
 mod reach;
 mod read;
 mod rows;
@@ -41,6 +43,7 @@ pub(crate) use self::model::{
     Condition, NamedManifest, Put, PutManifest, References, Referrer, StoredManifest, TagChange, TagExpectation, Tagged,
 };
 pub(crate) use self::promotion::{Finish, Finished, Listed, PromotionRow, Transfer, Transferred};
+pub(crate) use self::proxy::{SeenReferrers, SeenTag};
 pub(crate) use self::uploads::UploadRow;
 use crate::faults::Faults;
 

@@ -7,7 +7,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use clock::ManualClock;
 use gateway::{Config, Gateway};
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use oci::{Algorithm, Digest, media_type};
@@ -59,15 +59,28 @@ impl Registry {
 
     /// As after the process was stopped and started.
     pub(crate) async fn restarted(self) -> Self {
+        self.reconfigured(|_| {}).await
+    }
+
+    /// The same, with another configuration.
+    pub(crate) async fn reconfigured(self, change: impl FnOnce(&mut Value)) -> Self {
         let Self { folder, config, clock, gateway, router } = self;
         drop(router);
         gateway.close().await;
+        let mut config = serde_json::to_value(&config).unwrap();
+        change(&mut config);
+        let config = serde_json::from_value(config).unwrap();
         let gateway = gateway::open(&config, clock.clone()).await.unwrap();
         Self { router: gateway.router(), folder, config, clock, gateway }
     }
 
+    /// An answer whose body is yet to be read.
+    pub(crate) async fn begin(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.begin(request).await;
         let (parts, body) = response.into_parts();
         assert_eq!(parts.headers.get("content-encoding"), None, "nothing is ever encoded");
         let body = body.collect().await.unwrap().to_bytes();

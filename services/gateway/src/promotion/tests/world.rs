@@ -18,6 +18,7 @@ use crate::policy::{Policies, TrustRoot};
 use crate::promotion::closure::{Admit, Closure};
 use crate::promotion::{Order, Promoter, Promotion, PromotionError};
 use crate::store::{NamedManifest, PutManifest, References, Store, TagExpectation};
+use crate::upstream::Upstreams;
 
 pub(super) static SIGSTORE: LazyLock<sigstore::World> = LazyLock::new(sigstore::World::new);
 
@@ -57,7 +58,7 @@ impl World {
         let clock = Arc::new(ManualClock::new(Timestamp::from_second(1_800_000_000).unwrap()));
         let store = Store::open(&folder.path().join("gateway.db"), clock.clone()).await.unwrap();
         let blobs = Blobs::open(&folder.path().join("blobs"), store.clone(), clock, UploadLimits::default()).await.unwrap();
-        let contents = Contents::new(store.clone(), blobs.clone());
+        let contents = Contents::new(store.clone(), blobs.clone(), Upstreams::default());
         let read: Vec<crate::PolicyConfig> = serde_json::from_value(policies.clone()).unwrap();
         let read = Arc::new(Policies::read(&read, &[]).unwrap());
         let trust = TrustRoot::parse(&SIGSTORE.trusted_root.to_string()).unwrap();

@@ -5,5 +5,6 @@ mod conditions;
 mod deleting;
 mod faults;
 mod listing;
+mod proxied;
 mod pushing;
 mod support;
