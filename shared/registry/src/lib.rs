@@ -46,8 +46,8 @@ use reach::{Guarded, Reach};
 const STREAMS: usize = 16;
 /// How many documents are asked of one registry at a time.
 const DOCUMENTS: usize = 64;
-/// For how long it is remembered that a repository is served without the referrers API.
-const WITHOUT_API: Duration = Duration::from_secs(600);
+/// For how long it is remembered whether a repository is served with the referrers API.
+const API: Duration = Duration::from_secs(600);
 /// Repositories that this is remembered of.
 const REMEMBERED: u64 = 10_000;
 
@@ -70,7 +70,8 @@ struct Inner {
     streams: Arc<Semaphore>,
     documents: Semaphore,
     breaker: Breaker,
-    without_referrers_api: Cache<RepositoryName, ()>,
+    /// Whether a repository is served with the API. Once it was, a single answer to the contrary is not believed of the others.
+    referrers_api: Cache<RepositoryName, bool>,
     observer: Arc<dyn Observer>,
 }
 
@@ -128,7 +129,7 @@ impl Registry {
             streams: Arc::new(Semaphore::new(STREAMS)),
             documents: Semaphore::new(DOCUMENTS),
             breaker: Breaker::default(),
-            without_referrers_api: Cache::builder().max_capacity(REMEMBERED).time_to_live(WITHOUT_API).build(),
+            referrers_api: Cache::builder().max_capacity(REMEMBERED).time_to_live(API).build(),
             http,
             base,
             reach,

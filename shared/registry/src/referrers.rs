@@ -76,10 +76,16 @@ impl Registry {
 
     /// `None` when the registry has no such API.
     async fn listed_by_api(&self, repository: &RepositoryName, subject: &Digest) -> Result<Option<Vec<Listed>>, RegistryError> {
-        let without = &self.inner.without_referrers_api;
-        if without.contains_key(repository) {
+        let known = &self.inner.referrers_api;
+        if known.get(repository) == Some(false) {
             return Ok(None);
         }
+        let unsupported = || {
+            if !known.contains_key(repository) {
+                known.insert(repository.clone(), false);
+            }
+            Ok(None)
+        };
         let mut found = Unique::default();
         let mut next = Some(self.url(repository, &format!("referrers/{subject}")));
         for page in 0..PAGES {
@@ -89,22 +95,17 @@ impl Registry {
             let call = Call { accept: Some(media_type::IMAGE_INDEX), ..call };
             let answer = match self.document(&call, MAX_MANIFEST_BYTES).await {
                 Ok(answer) => answer,
-                Err(error) if page == 0 && is_unsupported(&error) => {
-                    without.insert(repository.clone(), ());
-                    return Ok(None);
-                }
+                Err(error) if page == 0 && is_unsupported(&error) => return unsupported(),
                 Err(error) => return Err(error),
             };
             match ReferrersIndex::parse(answer.header("content-type"), &answer.body) {
                 Ok(index) => found.extend(index.entries),
-                Err(_) if page == 0 => {
-                    without.insert(repository.clone(), ());
-                    return Ok(None);
-                }
+                Err(_) if page == 0 => return unsupported(),
                 Err(error) => return Err(self.inner.malformed("a page of referrers", error.to_string())),
             }
             next = link::next(&answer.url, &answer.headers);
         }
+        known.insert(repository.clone(), true);
         if next.is_some() || found.entries.len() > ENTRIES {
             return Err(self
                 .inner

@@ -116,7 +116,7 @@ impl Proxied {
     /// Whether the upstream has the blob in this repository, and how large it is.
     async fn ask_size(&self, digest: &Digest) -> Result<Option<u64>, UpstreamError> {
         let size = match self.upstream.registry.blob_size(&self.remote, digest).await {
-            Ok(Some(size)) => match self.from_another(digest).await? {
+            Ok(Some(size)) => match self.taken_from_another(digest).await? {
                 Some(size) => return Ok(Some(size)),
                 None => Some(size),
             },
@@ -134,7 +134,7 @@ impl Proxied {
 
     /// The size of a blob that the upstream shows in this repository, if its bytes came to another one before: they need not come
     /// again.
-    async fn from_another(&self, digest: &Digest) -> Result<Option<u64>, UpstreamError> {
+    async fn taken_from_another(&self, digest: &Digest) -> Result<Option<u64>, UpstreamError> {
         let (store, blobs) = (&self.upstream.store, &self.upstream.blobs);
         if blobs.blob(digest).await.is_err() || !store.mount_blob(None, &self.local, digest).await? {
             return Ok(None);

@@ -76,6 +76,9 @@ struct Upstream {
 /// Something of a repository, by the repository's name here.
 type Named<T> = (RepositoryName, T);
 
+/// Where a tag points, and how that came here.
+type Pointed = Option<(Digest, Freshness)>;
+
 /// What an upstream may not have.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Absent {
@@ -87,7 +90,7 @@ enum Absent {
 /// Questions under way.
 #[derive(Debug, Default)]
 struct Asking {
-    tags: Flights<Named<Tag>, Result<Option<(Digest, Freshness)>, UpstreamError>>,
+    tags: Flights<Named<Tag>, Result<Pointed, UpstreamError>>,
     manifests: Flights<Named<Digest>, Result<Option<Arc<StoredManifest>>, UpstreamError>>,
     referrers: Flights<Named<Digest>, Result<(SeenReferrers, Freshness), UpstreamError>>,
     sizes: Flights<Named<Digest>, Result<Option<u64>, UpstreamError>>,

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use oci::{Digest, Tag, Target};
 use registry::{RegistryError, TagPage};
 
-use super::{Absent, EXACT, Proxied, UpstreamError};
+use super::{Absent, EXACT, Pointed, Proxied, UpstreamError};
 use crate::contents::{Freshness, Read};
 use crate::store::SeenTag;
 
@@ -55,7 +55,7 @@ impl Proxied {
     /// 1. Which digest the tag is now: asked by a head, which is not counted as a pull where pulls are counted.
     /// 2. What is new is fetched by its digest and stored. A crash leaves a manifest without a tag.
     /// 3. The tag: it never points to what is not here, so whatever becomes of the upstream, it can be served.
-    async fn ask_tag(&self, tag: &Tag, seen: Option<SeenTag>) -> Result<Option<(Digest, Freshness)>, UpstreamError> {
+    async fn ask_tag(&self, tag: &Tag, seen: Option<SeenTag>) -> Result<Pointed, UpstreamError> {
         // Who has something older to give is not kept waiting for an upstream that is gone.
         let registry = &self.upstream.registry;
         let registry = if seen.is_some() { registry.hasty() } else { registry.clone() };
@@ -98,7 +98,7 @@ impl Proxied {
     }
 
     /// The upstream is clear about it: the tag is gone, here too.
-    async fn gone(&self, tag: &Tag, seen: Option<SeenTag>) -> Result<Option<(Digest, Freshness)>, UpstreamError> {
+    async fn gone(&self, tag: &Tag, seen: Option<SeenTag>) -> Result<Pointed, UpstreamError> {
         if seen.is_some() {
             self.upstream.store.forget_tag(&self.local, tag).await?;
             self.upstream.tags.invalidate(&self.named(tag.clone()));
@@ -107,7 +107,7 @@ impl Proxied {
         Ok(None)
     }
 
-    fn outage(&self, error: UpstreamError, seen: Option<SeenTag>) -> Result<Option<(Digest, Freshness)>, UpstreamError> {
+    fn outage(&self, error: UpstreamError, seen: Option<SeenTag>) -> Result<Pointed, UpstreamError> {
         match seen {
             Some(seen) if error.is_outage() => Ok(Some((seen.digest, self.stale(seen.seen)))),
             _ => Err(error),
@@ -125,7 +125,7 @@ impl Proxied {
             let behind = tags.last().or(last);
             let TagPage { tags: page, more } = self.upstream.registry.tags(&self.remote, behind, count - tags.len()).await?;
             // A registry that knows no pages begins anew each time.
-            let again = page.first().is_none() || page.first() == tags.first();
+            let again = page.is_empty() || page.first() == tags.first();
             if !again {
                 tags.extend(page);
             }

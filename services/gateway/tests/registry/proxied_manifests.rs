@@ -85,10 +85,10 @@ async fn while_the_upstream_is_out_of_order_what_it_said_last_is_served() {
     gateway.get(TAG).await.is(200);
     for trouble in [429, 500, 502, 503, 504, 408, 0] {
         if trouble == 0 {
-            behind.vanish()
+            behind.vanish();
         } else {
-            behind.answer_all(trouble)
-        };
+            behind.answer_all(trouble);
+        }
         gateway.clock.advance(SignedDuration::from_secs(60));
         let answer = gateway.get(TAG).await;
         answer.is(200);

@@ -23,7 +23,7 @@ fn ranged(request: &Request) -> Reply {
 
 async fn pull(fake: &Scripted) -> Result<(Vec<u8>, u32), (Vec<u8>, RegistryError)> {
     let mut received = Vec::new();
-    let mut stream = registry(&fake).blob(&repository(), &digest()).await.map_err(|error| (Vec::new(), error))?;
+    let mut stream = registry(fake).blob(&repository(), &digest()).await.map_err(|error| (Vec::new(), error))?;
     loop {
         match stream.next().await {
             Ok(Some(bytes)) => received.extend_from_slice(&bytes),

@@ -74,6 +74,23 @@ async fn without_the_api_the_tag_is_read_and_the_api_not_tried_again() {
 }
 
 #[tokio::test]
+async fn a_repository_that_had_the_api_once_has_it() {
+    let fake = Scripted::start(|request, _| {
+        Some(if is_api(request) {
+            Reply::new(200, &[INDEX], index(&[&referrer(&subject(), "1")]))
+        } else {
+            Reply::new(404, &[], "")
+        })
+    })
+    .await;
+    let registry = registry(&fake);
+    for (subject, expected) in [(subject(), 1), (Digest::of(b"another"), 0), (subject(), 1)] {
+        assert_eq!(registry.referrers(&repository(), &subject).await.unwrap().entries.len(), expected);
+    }
+    assert_eq!(fake.lines().iter().filter(|line| line.contains("/referrers/")).count(), 3);
+}
+
+#[tokio::test]
 async fn an_api_that_knows_of_nothing_is_not_believed_alone() {
     for (under_tag, source) in [(true, Source::FallbackTag), (false, Source::Api)] {
         let fake = Scripted::start(move |request, _| {
