@@ -17,7 +17,7 @@ struct Lab {
     registry: Registry,
     sigstore: World,
     /// Trusted root and token, which are read again at every start.
-    files: tempfile::TempDir,
+    _files: tempfile::TempDir,
 }
 
 impl Lab {
@@ -42,7 +42,7 @@ impl Lab {
             change(config);
         })
         .await;
-        Self { registry, sigstore, files }
+        Self { registry, sigstore, _files: files }
     }
 
     /// An image with everything that the policy asks for.
