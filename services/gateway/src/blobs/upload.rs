@@ -153,7 +153,7 @@ impl Blobs {
             match self.give_up(&upload, &mut work).await {
                 Ok(()) => ended += 1,
                 Err(error) => {
-                    tracing::warn!(upload = %upload.id, reason = chain(&error), "could not end an old upload; trying again later")
+                    tracing::warn!(upload = %upload.id, reason = chain(&error), "could not end an old upload; trying again later");
                 }
             }
         }
