@@ -126,19 +126,28 @@ fn beside(signature: &SignatureTag, tag: &Tag, manifest: &Manifest) -> Result<Ve
 /// has layers of an image and a configuration that some runtime may take for an image's.
 fn could_start(manifest: &Manifest) -> bool {
     let Some(config) = manifest.config().filter(|_| manifest.kind() == Kind::Image) else { return false };
-    let configures = [media_type::IMAGE_CONFIG, media_type::DOCKER_CONFIG].contains(&config.media_type.as_str());
-    let is_layer = |layer: &Descriptor| LAYERS.iter().any(|prefix| layer.media_type.starts_with(prefix));
-    configures || config.media_type.starts_with(WASM_CONFIG) || (!is_empty(config) && manifest.layers().iter().any(is_layer))
+    let is = |descriptor: &Descriptor, prefixes: &[&str]| {
+        let media_type = descriptor.media_type.to_ascii_lowercase();
+        prefixes.iter().any(|prefix| media_type.starts_with(prefix))
+    };
+    is(config, &CONFIGURATIONS) || (!is_empty(config) && manifest.layers().iter().any(|layer| is(layer, &LAYERS)))
 }
 
+/// What runtimes take for the configuration of something to start, by how its type begins: images, WebAssembly modules, which need
+/// no layer of an image, and checkpoints of containers.
+const CONFIGURATIONS: [&str; 4] = [
+    "application/vnd.oci.image.config.",
+    "application/vnd.docker.container.image.",
+    "application/vnd.wasm.config.",
+    "application/vnd.containerd.container.",
+];
 /// Layers that runtimes unpack. Tools also attach plain files under these types, with an empty configuration.
-const LAYERS: [&str; 3] = [
+const LAYERS: [&str; 4] = [
     "application/vnd.oci.image.layer.",
     "application/vnd.docker.image.rootfs.",
     "application/vnd.docker.container.image.rootfs.",
+    "application/vnd.erofs",
 ];
-/// WebAssembly modules that runtimes start without any layer of an image.
-const WASM_CONFIG: &str = "application/vnd.wasm.config.";
 
 /// By its content, not by its type: under the type of nothing there might be something.
 fn is_empty(config: &Descriptor) -> bool {

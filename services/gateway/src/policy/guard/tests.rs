@@ -106,6 +106,9 @@ fn manifests_come_by_digest_only_if_they_are_attached_and_cannot_be_started() {
         image("application/vnd.example.config.v1+json", &[LAYER]),
         image("application/vnd.example.config.v1+json", &["application/octet-stream", DOCKER_LAYER]),
         image("application/vnd.wasm.config.v0+json", &["application/wasm"]),
+        image("application/vnd.containerd.container.checkpoint.config.v1+proto", &["application/octet-stream"]),
+        image("application/vnd.example.config.v1+json", &["application/vnd.erofs.layer.v1+zstd"]),
+        image("Application/vnd.oci.image.config.v1+json", &["application/octet-stream"]),
         false_empty,
     ] {
         assert!(
