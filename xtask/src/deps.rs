@@ -37,7 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("registry", &["oci"]),
     ("testkit", &["merkle", "note", "pki", "tsp", "ct", "entry", "clock"]),
     // Services: libraries, one per trust domain. No row names another service.
-    ("fulcio", &["pki", "ct", "keys", "chassis", "clock"]),
+    ("fulcio", &["pki", "ct", "keys", "sqlite", "chassis", "clock"]),
     ("ctlog", &["ct", "pki", "note", "merkle", "keys", "tlog", "chassis", "clock"]),
     ("rekor", &["entry", "bundle", "pki", "note", "merkle", "keys", "tlog", "chassis", "clock"]),
     ("tsa", &["tsp", "pki", "keys", "chassis", "clock"]),

@@ -163,9 +163,14 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .after_release(|connection, _| Box::pin(has_no_transaction(connection)))
 }
 
-/// Whether a connection may be used again. When the disk is full SQLite rolls back by itself; the rollback that follows then fails,
-/// the connection is for ever taken to be in a transaction, and every later one is refused. Such a connection is opened anew.
-async fn has_no_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+/// Whether a connection may be used again: for `after_release` of a pool that writes. [`Database`] asks it of its own.
+///
+/// When the disk is full SQLite rolls back by itself. The rollback that follows fails, the connection is taken to be in a transaction
+/// for ever, and every later one on it is refused. Such a connection is opened anew.
+///
+/// # Errors
+/// The connection does not answer.
+pub async fn has_no_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     if connection.is_in_transaction() {
         // A rollback that was asked for is done before this is answered.
         connection.ping().await?;

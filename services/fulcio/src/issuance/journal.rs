@@ -197,6 +197,7 @@ async fn connect(path: &Path) -> Result<SqlitePool, JournalError> {
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
+        .after_release(|connection, _| Box::pin(sqlite::has_no_transaction(connection)))
         .after_connect(|connection, _| {
             Box::pin(async move {
                 // Less than FULL would lose records that were answered.

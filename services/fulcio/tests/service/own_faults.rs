@@ -26,6 +26,19 @@ async fn nothing_is_signed_that_was_not_recorded() {
     f.sign_as(&f.email_token(), EMAIL).await.leaf();
 }
 
+/// As a full disk makes SQLite do, only that this can be had at will.
+#[tokio::test]
+async fn a_record_that_sqlite_rolled_back_by_itself_is_not_the_last() {
+    let f = Fixture::new().await;
+    let database = f.database().await;
+    let fail = "CREATE TRIGGER full BEFORE INSERT ON issuance BEGIN SELECT RAISE(ROLLBACK, 'as on a full disk'); END";
+    sqlx::query(fail).execute(&database).await.unwrap();
+    let message = f.sign_as(&f.email_token(), EMAIL).await.refusal(503, 14);
+    assert!(message.contains("[record_failed]"), "{message}");
+    sqlx::query("DROP TRIGGER full").execute(&database).await.unwrap();
+    f.sign_as(&f.email_token(), EMAIL).await.leaf();
+}
+
 /// A key that signs so many times and then no more, as one behind a network does.
 #[derive(Debug)]
 struct Tired {
