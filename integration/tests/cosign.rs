@@ -96,7 +96,7 @@ async fn the_labs_proof_asks_a_cosign_on_the_path() {
     let ended = lab.interrupt();
     assert_eq!(ended.code, Some(0), "{ended}");
     let steps: Vec<&str> = ended.stdout.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
-    for step in ["certified", "timestamped", "logged", "verified", "agreed"] {
+    for step in ["pushed", "certified", "logged", "attested", "refused", "promoted", "verified", "agreed"] {
         assert!(steps.contains(&step), "{step} is missing: {ended}");
     }
     assert!(ended.stdout.contains("cosign 3.1.2"), "{ended}");

@@ -57,6 +57,56 @@ async fn private_keys_are_the_owners_alone() {
     }
 }
 
+/// Makes a lab what it would be if it had been created before there was a registry: no section, files, variables or proof of one.
+fn forget_the_registry(dir: &Path) {
+    let edit = |name: &str, change: &dyn Fn(&str) -> String| {
+        let file = dir.join(name);
+        std::fs::write(&file, change(&std::fs::read_to_string(&file).unwrap())).unwrap();
+    };
+    edit("chancery.yaml", &|text| {
+        let (before, section) = text.split_once("\ngateway:\n").expect("the lab has a registry");
+        let rest = section.split_inclusive('\n').skip_while(|line| line.starts_with(' ') || line.trim().is_empty());
+        format!("{before}\n{}", rest.collect::<String>())
+    });
+    let ours = |line: &&str| !line.contains("CHANCERY_REGISTRY") && !line.contains("CHANCERY_TOKEN_FILE");
+    edit("env", &|text| text.lines().filter(ours).map(|line| format!("{line}\n")).collect());
+    edit("proof.json", &|_| r#"{"passed":["certified","timestamped","logged","verified"]}"#.to_owned());
+    std::fs::remove_file(dir.join("keys/promotion.token")).unwrap();
+    std::fs::remove_file(dir.join("db/gateway.db")).unwrap();
+    remove_leftovers(&dir.join("db/gateway.db"));
+    std::fs::remove_dir_all(dir.join("blobs")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lab_from_before_the_registry_is_completed_and_proves_it() {
+    let mut lab = Chancery::lab().await;
+    lab.stop();
+    forget_the_registry(lab.dir());
+    let trust = || (fingerprint(&lab.dir().join("trust")), std::fs::read(lab.dir().join("anchors.json")).unwrap());
+    let before = trust();
+    // Alone it is not made: the error says by what.
+    let config = lab.dir().join("chancery.yaml");
+    let alone = Chancery::run(Chancery::command().args(["gateway", "--config"]).arg(&config));
+    assert!(alone.code != Some(0) && alone.stderr.contains("chancery gateway add --dir"), "{alone}");
+
+    lab.restart().await.unwrap_or_else(|ended| panic!("{ended}"));
+    let host = lab.env().get("CHANCERY_REGISTRY").to_owned();
+    Client::crane().run(["digest", &format!("{host}/prod/hello:1")]).ok();
+    let ended = lab.interrupt();
+    assert!(ended.stdout.contains("added ") && ended.stdout.contains("promoted "), "{ended}");
+    let trust = || (fingerprint(&lab.dir().join("trust")), std::fs::read(lab.dir().join("anchors.json")).unwrap());
+    assert_eq!(trust(), before);
+
+    // By hand, and a second time, which changes nothing.
+    forget_the_registry(lab.dir());
+    let add = || Chancery::run(Chancery::command().args(["gateway", "add", "--dir"]).arg(lab.dir()));
+    add().ok();
+    let after = fingerprint(lab.dir());
+    add().ok();
+    assert_eq!(fingerprint(lab.dir()), after);
+    lab.restart().await.unwrap_or_else(|ended| panic!("{ended}"));
+}
+
 /// A file that is not as it was left.
 enum Damage {
     /// One bit of the byte that far from the end of a file.

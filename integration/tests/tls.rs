@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
+use integration::gateway::host;
+use integration::image::tar;
 use integration::installation::Installation;
 use integration::people::{EMAIL, arguments, by};
 use serde_json::json;
-use testkit::{FakeIssuer, TestCa, TokenKey, wait_until};
+use testkit::{Client, FakeIssuer, TestCa, TokenKey, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cosign_signs_over_https_and_certificates_are_replaced_while_running() {
@@ -22,12 +24,20 @@ async fn cosign_signs_over_https_and_certificates_are_replaced_while_running() {
         client.file("blob", name);
         client.run(["sign-blob", "--yes", "--bundle", "b.json", "blob"]).ok();
         client.run(arguments(&["verify-blob", "--bundle", "b.json"], &by(EMAIL, people.url()), &["blob"])).ok();
+        // An image too: the registry's certificate is by the same authority.
+        let crane = Client::crane().with("SSL_CERT_FILE", &authorities);
+        crane.file("layer.tar", tar("hello.txt", name.as_bytes()));
+        let image = format!("{}/team/app:{name}", host(&installation.url("registry")));
+        crane.run(["append", "--new_layer", "layer.tar", "--new_tag", &image]).ok();
+        let digest = crane.run(["digest", "--full-ref", &image]).ok().stdout.trim().to_owned();
+        client.run(["sign", "--yes", &digest]).ok();
+        client.run(arguments(&["verify"], &by(EMAIL, people.url()), &[&image])).ok();
     };
     sign_and_verify("before");
 
     installation.replace_certificate(&new);
     let (knows_old, knows_new) = (testkit::http(&[&old.pem()]), testkit::http(&[&new.pem()]));
-    for service in ["fulcio", "ctlog", "rekor-v2", "tsa", "tuf"] {
+    for service in ["fulcio", "ctlog", "rekor-v2", "tsa", "tuf", "registry"] {
         let url = installation.url(service);
         wait_until(&format!("{service} serves the new certificate"), Duration::from_secs(30), async || {
             knows_new.get(&url).send().await.is_ok()

@@ -218,6 +218,10 @@ impl Chancery {
                 && http.get(format!("{admin}/readyz")).send().await.is_ok_and(|answer| answer.status() == 200)
                 && (matches!(self.launch.ready, Ready::Admin(_)) || self.process.stdout().contains("\nready in "))
             {
+                if let Ready::Lab(dir) = &self.launch.ready {
+                    // It may have been completed by this start.
+                    self.environment = Some(Environment::read(&dir.join("env")));
+                }
                 return Ok(());
             }
             assert!(begun.elapsed() < START, "not ready after {} s", START.as_secs());
