@@ -224,7 +224,7 @@ pub(crate) struct AddArgs {
     /// The installation's folder
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
-    /// What clients call it, as registry=URL; https://registry.DOMAIN where the services are below one domain
+    /// What clients call it, as registry=URL; registry.DOMAIN over https where the services are below one domain
     #[arg(long, value_name = "registry=URL")]
     pub public_url: Option<PublicUrl>,
 }
