@@ -155,7 +155,6 @@ struct Walk<'a> {
 }
 
 /// A manifest that is to be read.
-#[derive(Clone)]
 struct Wanted {
     digest: Digest,
     role: Role,
@@ -164,6 +163,12 @@ struct Wanted {
     listed: Option<Descriptor>,
     /// Under which tag it was found.
     tag: Option<Tag>,
+}
+
+impl Wanted {
+    fn new(digest: Digest, role: Role, depth: usize) -> Self {
+        Self { digest, role, depth, listed: None, tag: None }
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -185,8 +190,7 @@ impl<'a> Walk<'a> {
 
     async fn image(&mut self, root: &Digest) -> Result<(), GatherError> {
         let role = Role::Image { platform: None, attestation: false };
-        let root = Wanted { digest: root.clone(), role, depth: 0, listed: None, tag: None };
-        self.take(vec![root]).await
+        self.take(vec![Wanted::new(root.clone(), role, 0)]).await
     }
 
     /// Every manifest that was found is asked what is attached to it, those too that are found by asking.
@@ -206,20 +210,9 @@ impl<'a> Walk<'a> {
                 self.note(freshness);
                 self.listed.extend(referrers.iter().cloned());
                 let role = Role::Attached(subject);
-                wanted.extend(referrers.into_iter().map(|digest| Wanted {
-                    digest,
-                    role: role.clone(),
-                    depth: depth + 1,
-                    listed: None,
-                    tag: None,
-                }));
-                wanted.extend(tags.into_iter().map(|(tag, digest)| Wanted {
-                    digest,
-                    role: role.clone(),
-                    depth: depth + 1,
-                    listed: None,
-                    tag: Some(tag),
-                }));
+                let attached = |digest| Wanted::new(digest, role.clone(), depth + 1);
+                wanted.extend(referrers.into_iter().map(attached));
+                wanted.extend(tags.into_iter().map(|(tag, digest)| Wanted { tag: Some(tag), ..attached(digest) }));
             }
             self.take(wanted).await?;
         }
@@ -281,11 +274,8 @@ impl<'a> Walk<'a> {
             return limit("bytes of manifests", MAX_MANIFEST_BYTES as u64);
         }
         let members = manifest.manifest().manifests().iter().map(|member| Wanted {
-            digest: member.digest.clone(),
-            role: role.of_member(member),
-            depth: depth + 1,
             listed: Some(member.clone()),
-            tag: None,
+            ..Wanted::new(member.digest.clone(), role.of_member(member), depth + 1)
         });
         let members = members.collect();
         self.nodes.push(Node { manifest, role, depth });
