@@ -1,6 +1,7 @@
 //! A registry as its clients see it (OCI distribution specification 1.1).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -12,6 +13,9 @@ use crate::image::{Content, Image, sha256};
 /// The media types a client names when it reads a manifest.
 const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// Of one request. Large blobs take their time on a machine that does other things too.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A registry at a base URL, asked without credentials.
 #[derive(Debug, Clone)]
@@ -98,7 +102,7 @@ impl Registry {
     pub async fn try_send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> reqwest::Result<Answer> {
         let url = if path.starts_with('/') { format!("{}{path}", self.base) } else { path.to_owned() };
         let request = headers.iter().fold(self.http.request(method, url), |request, (name, value)| request.header(*name, *value));
-        let answer = request.body(body).send().await?;
+        let answer = request.body(body).timeout(LIMIT).send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         Ok(Answer { status, headers, body: answer.bytes().await?.to_vec() })
     }
