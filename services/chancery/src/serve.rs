@@ -52,7 +52,7 @@ pub(crate) fn signals() -> Outcome<Shutdown> {
 }
 
 /// The services of this process, in the order in which they drain.
-fn wanted(config: &Config, only: Option<ServiceName>) -> Outcome<Vec<ServiceName>> {
+pub(crate) fn wanted(config: &Config, only: Option<ServiceName>) -> Outcome<Vec<ServiceName>> {
     let present: Vec<ServiceName> = DRAIN_ORDER.into_iter().filter(|service| listen_config(config, *service).is_some()).collect();
     match only {
         None if present.is_empty() => Err(Failure::usage("config_no_service", "the configuration has no service section")

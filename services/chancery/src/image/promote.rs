@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use gateway::{Clause, Place, PolicyReport, Promotion, PromotionRequest, PromotionState};
+use oci::Reference;
 use serde_json::Value;
 
 use super::place::Place as Registry;
@@ -23,8 +24,8 @@ pub(crate) async fn run(args: &PromoteArgs, out: Output) -> Outcome<ExitCode> {
     let (source, target) = (parse(&args.source)?, parse(&args.target)?);
     let place = place::find(&args.place, None, &[&source, &target])?;
     let token = token(&place)?;
-    let request =
-        PromotionRequest { source: plain(source), target: plain(target), dry_run: args.dry_run, expected_previous: None };
+    let name = |reference| unmistakable(place.host(), reference);
+    let request = PromotionRequest { source: name(source), target: name(target), dry_run: args.dry_run, expected_previous: None };
     let asked = ask(&place.base, &token, &request);
     let (status, body) = output::waiting(&format!("{} checks and copies", place.host()), asked).await?;
     let answer = serde_json::from_slice::<Value>(&body).ok();
@@ -44,9 +45,12 @@ pub(crate) async fn run(args: &PromoteArgs, out: Output) -> Outcome<ExitCode> {
     }
 }
 
-/// A reference as the gateway itself would write it.
-fn plain(reference: oci::Reference) -> String {
-    oci::Reference { host: None, ..reference }.to_string()
+/// A reference in the registry at `host`, without the host: it may know itself by another name. Only where a repository begins like a
+/// host, as those of a proxied registry may, the host stays in front.
+fn unmistakable(host: &str, reference: Reference) -> String {
+    let bare = Reference { host: None, ..reference };
+    let text = bare.to_string();
+    if text.parse::<Reference>().is_ok_and(|read| read == bare) { text } else { format!("{host}/{text}") }
 }
 
 async fn ask(base: &str, token: &str, request: &PromotionRequest) -> Outcome<(u16, Vec<u8>)> {
@@ -276,6 +280,18 @@ mod tests {
             planned.starts_with("would promote")
                 && planned.ends_with("nothing was written; promote it by leaving --dry-run away\n")
         );
+    }
+
+    #[test]
+    fn a_reference_is_sent_so_that_it_is_read_as_it_was_meant() {
+        for (given, sent) in [
+            ("staging/app:1", "staging/app:1"),
+            ("localhost:5000/staging/app:1", "staging/app:1"),
+            ("localhost:5000/hub/library/alpine:1", "hub/library/alpine:1"),
+            ("localhost:5000/ghcr.io/org/app:1", "localhost:5000/ghcr.io/org/app:1"),
+        ] {
+            assert_eq!(unmistakable("localhost:5000", given.parse().unwrap()), sent);
+        }
     }
 
     #[test]

@@ -156,9 +156,7 @@ async fn reopen(layout: &Layout, ports: Option<Ports>) -> Outcome<LabSockets> {
     let fixed = |failure: Failure| {
         failure.advise("The lab's trust root names this port, so it cannot move: stop what uses it, or start a new lab in another folder with --ports auto.")
     };
-    let services: Vec<ServiceName> =
-        serve::DRAIN_ORDER.into_iter().filter(|service| service.is_anchored() || config.gateway.is_some()).collect();
-    let mut of_services = Sockets::bind(&config, &services).await.map_err(fixed)?;
+    let mut of_services = Sockets::bind(&config, &serve::wanted(&config, None)?).await.map_err(fixed)?;
     let issuer = serve::bind("issuer", &lab.http).await.map_err(fixed)?;
     let registry_added = config.gateway.is_none();
     if registry_added {
