@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,8 +11,8 @@ use oci::{Digest, RepositoryName};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::buffers::{Buffers, PIECE};
 use super::error::failed;
-use super::read::PIECE;
 use super::sink::{Progress, Sink, State, extend};
 use super::source::{End, Source};
 use super::{BlobError, Blobs, BodyError, Durable, blocking};
@@ -35,6 +34,7 @@ pub(crate) struct Fill {
 #[derive(Debug, Clone)]
 pub(crate) struct Growing {
     file: Arc<File>,
+    buffers: Buffers,
     size: Option<u64>,
     progress: watch::Receiver<Progress>,
 }
@@ -54,7 +54,7 @@ impl Blobs {
         let mut sink = Sink::temporary(folder, path, sender);
         let made = blocking(move || sink.file().map(|file| (sink, file)));
         let (sink, file) = made.await.map_err(failed("making a blob's file"))?;
-        let growing = Growing { file, size, progress };
+        let growing = Growing { file, buffers: self.0.buffers.clone(), size, progress };
         let stop = self.0.closing.child_token();
         Ok(Fill { digest: digest.clone(), sink: Some(sink), most: size.unwrap_or(limit), growing, stop })
     }
@@ -158,12 +158,14 @@ impl Growing {
         let (at, end) = range.map_or((0, self.size), |range| (range.start, Some(range.end)));
         Box::pin(stream::try_unfold((self.clone(), at), move |(mut growing, at)| async move {
             let Some(until) = growing.wait(at, end).await? else { return Ok(None) };
-            let (file, wanted) = (Arc::clone(&growing.file), (until - at).min(PIECE));
-            let piece = blocking(move || {
-                let mut piece = vec![0; usize::try_from(wanted).unwrap_or_default()];
-                file.read_exact_at(&mut piece, at).map(|()| Bytes::from(piece))
-            });
-            Ok(Some((piece.await?, (growing, at + wanted))))
+            let (file, buffers) = (Arc::clone(&growing.file), growing.buffers.clone());
+            let wanted = usize::try_from(until - at).map_or(PIECE, |rest| rest.min(PIECE));
+            // What has just arrived is in memory.
+            let piece = match buffers.read_at_once(&file, at, wanted) {
+                Some(piece) => piece,
+                None => blocking(move || buffers.read(&file, at, wanted)).await?,
+            };
+            Ok(Some((piece, (growing, at + wanted as u64))))
         }))
     }
 

@@ -4,7 +4,8 @@
 //! - `folder.rs`: where the files are, and [`publish`](folder::Folder::publish), the order in which a file becomes durable.
 //! - `upload.rs`: uploads by clients, which may break off and go on; `fill.rs`: blobs that come from elsewhere, read by many while
 //!   one request fetches them.
-//! - `source.rs` gathers what a connection brings, `sink.rs` writes and hashes it; `read.rs` gives it back.
+//! - `source.rs` gathers what a connection brings, `sink.rs` writes and hashes it; `read.rs` gives it back, `at_once.rs` without a thread
+//!   for it where the disk is not needed.
 //!
 //! # What is promised
 //! - A repository shows a blob only after its bytes were compared with the digest, the file and its name are on the disk, and the row
@@ -12,6 +13,8 @@
 //! - Bytes in memory are bounded for each request, whatever the size of the blob and the speed of disk and network.
 //! - Anything left half done by a crash is invisible, and cleared away at the next start or a day later.
 
+mod at_once;
+mod buffers;
 mod error;
 mod fill;
 mod folder;
@@ -32,6 +35,7 @@ use clock::Clock;
 use oci::Digest;
 use tokio_util::sync::CancellationToken;
 
+use self::buffers::Buffers;
 pub use self::error::BlobFolderError;
 pub(crate) use self::error::{BlobError, StartingBlobs};
 pub(crate) use self::fill::{Fill, Growing};
@@ -59,6 +63,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     limits: UploadLimits,
     uploads: Uploads,
+    buffers: Buffers,
     closing: CancellationToken,
 }
 
@@ -139,7 +144,15 @@ impl Blobs {
             Ok::<_, BlobFolderError>((Arc::new(folder), uploads))
         })
         .await?;
-        let blobs = Self(Arc::new(Inner { folder, store, clock, limits, uploads, closing: CancellationToken::new() }));
+        let blobs = Self(Arc::new(Inner {
+            folder,
+            store,
+            clock,
+            limits,
+            uploads,
+            buffers: Buffers::default(),
+            closing: CancellationToken::new(),
+        }));
         tokio::spawn(blobs.clone().expire_now_and_then());
         Ok(blobs)
     }

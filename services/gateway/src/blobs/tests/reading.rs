@@ -9,7 +9,9 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::support::{World, collect, content};
 use crate::blobs::BlobError;
-use crate::blobs::read::PIECE;
+use crate::blobs::buffers;
+
+const PIECE: u64 = buffers::PIECE as u64;
 
 #[tokio::test]
 async fn any_part() {
