@@ -14,12 +14,12 @@ fn subject() -> Digest {
     Digest::of(MANIFEST)
 }
 
-fn about(predicate_type: &str, predicate: Value) -> Order<'static> {
-    Order::about(subject().hex(), predicate_type, &predicate)
+fn about(predicate_type: &str, predicate: &Value) -> Order<'static> {
+    Order::about(subject().hex(), predicate_type, predicate)
 }
 
 fn signature() -> Order<'static> {
-    about(predicate::SIGNATURE, json!({}))
+    about(predicate::SIGNATURE, &json!({}))
 }
 
 fn verifier(world: &World) -> Verifier {
@@ -59,21 +59,21 @@ fn a_signature_over_the_manifest_itself() {
 #[test]
 fn attestations_are_no_signatures() {
     let world = World::new();
-    let spdx = accepted(&world, &about(predicate::SPDX, json!({"packages": [{"name": "a"}, {"name": "b"}]})));
+    let spdx = accepted(&world, &about(predicate::SPDX, &json!({"packages": [{"name": "a"}, {"name": "b"}]})));
     assert_eq!(spdx.kind, Kind::Attestation { predicate_type: predicate::SPDX.into() });
     assert_eq!(spdx.sbom, Some(Sbom { packages: 2 }));
-    let cyclonedx = accepted(&world, &about(predicate::CYCLONEDX, json!({"components": [{}, {}, {}], "packages": [{}]})));
+    let cyclonedx = accepted(&world, &about(predicate::CYCLONEDX, &json!({"components": [{}, {}, {}], "packages": [{}]})));
     assert_eq!(cyclonedx.sbom, Some(Sbom { packages: 3 }));
     for predicate in [json!("SPDXVersion: SPDX-2.3"), json!({}), json!({"packages": "none"})] {
-        assert_eq!(accepted(&world, &about(predicate::SPDX, predicate.clone())).sbom, None, "{predicate}");
+        assert_eq!(accepted(&world, &about(predicate::SPDX, &predicate)).sbom, None, "{predicate}");
     }
-    let other = accepted(&world, &about("https://example.com/review/v1", json!({"packages": [{}]})));
+    let other = accepted(&world, &about("https://example.com/review/v1", &json!({"packages": [{}]})));
     assert_eq!((other.predicate_type(), other.sbom), (Some("https://example.com/review/v1"), None));
     // Almost the type of a signature is another type.
     for near in
         ["https://sigstore.dev/cosign/sign/v1/", "https://sigstore.dev/cosign/sign/v2", "HTTPS://sigstore.dev/cosign/sign/v1"]
     {
-        assert_eq!(accepted(&world, &about(near, json!({}))).kind, Kind::Attestation { predicate_type: near.into() });
+        assert_eq!(accepted(&world, &about(near, &json!({}))).kind, Kind::Attestation { predicate_type: near.into() });
     }
 }
 
@@ -94,7 +94,7 @@ fn of_something_else() {
 fn tampered() {
     let world = World::new();
     let good = world.sign(&signature());
-    let other = world.sign(&about(predicate::SPDX, json!({})));
+    let other = world.sign(&about(predicate::SPDX, &json!({})));
     let mut payload = good.clone();
     payload["dsseEnvelope"]["payload"] = other["dsseEnvelope"]["payload"].clone();
     assert_eq!(refused(&world, &payload), "log_entry_mismatch");

@@ -81,7 +81,7 @@ async fn what_it_refers_to_must_be_in_this_repository() {
 
     let (gone, blob) = (Digest::of(b"gone"), world.blob("a", b"a blob in an index").await);
     let Err(PutError::Missing(missing)) = world.try_push("a", &index(&[&gone, &blob]), &[]).await else { panic!("stored") };
-    assert_eq!(missing, [gone.clone()]);
+    assert_eq!(missing, std::slice::from_ref(&gone));
     let mut sparse = put("a", &index(&[&gone]), &["x"]);
     sparse.references = References::Sparse;
     assert!(world.store.put_manifest(sparse).await.unwrap().created);
