@@ -9,13 +9,13 @@ use super::error::failed;
 use super::{Referrer, Store, StoreError, rows};
 
 const TAG: &str = "SELECT digest, seen FROM proxy_tag \
-    WHERE repository = (SELECT id FROM repository WHERE name = $1) AND name = $2";
+    WHERE repository = (SELECT id FROM repository WHERE name = $1) AND origin = $2 AND name = $3";
 
-const TAGS: &str = "SELECT name FROM proxy_tag WHERE repository = (SELECT id FROM repository WHERE name = $1) AND name > $2 \
-    ORDER BY name LIMIT $3";
+const TAGS: &str = "SELECT name FROM proxy_tag \
+    WHERE repository = (SELECT id FROM repository WHERE name = $1) AND origin = $2 AND name > $3 ORDER BY name LIMIT $4";
 
 const SEEN_REFERRERS: &str = "SELECT seen FROM proxy_referrers \
-    WHERE repository = (SELECT id FROM repository WHERE name = $1) AND subject = $2";
+    WHERE repository = (SELECT id FROM repository WHERE name = $1) AND origin = $2 AND subject = $3";
 
 /// In the upstream's order.
 const REFERRERS: &str = "SELECT m.digest, m.artifact_type, m.descriptor \
@@ -27,6 +27,15 @@ const REFERRERS: &str = "SELECT m.digest, m.artifact_type, m.descriptor \
 /// Every statement here, for the test that none of them scans a table.
 #[cfg(test)]
 pub(super) const EVERY: [&str; 4] = [TAG, TAGS, SEEN_REFERRERS, REFERRERS];
+
+/// A repository here, and the registry whose word about it counts, by its base URL.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Behind<'a> {
+    /// By its name here.
+    pub(crate) repository: &'a RepositoryName,
+    /// What another registry said under the same name counts for nothing.
+    pub(crate) origin: &'a str,
+}
 
 /// Where an upstream's tag pointed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +60,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) async fn seen_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<SeenTag>, StoreError> {
-        let query = sqlx::query_as(TAG).bind(repository.as_str()).bind(tag.as_str());
+    pub(crate) async fn seen_tag(&self, behind: Behind<'_>, tag: &Tag) -> Result<Option<SeenTag>, StoreError> {
+        let query = sqlx::query_as(TAG).bind(behind.repository.as_str()).bind(behind.origin).bind(tag.as_str());
         let found: Option<(String, i64)> = query.fetch_optional(self.readers()).await.map_err(failed("reading a proxied tag"))?;
         let Some((digest, seen)) = found else { return Ok(None) };
         Ok(Some(SeenTag { digest: rows::digest(&digest)?, seen: rows::time(seen)? }))
@@ -62,14 +71,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) async fn seen_tags(
-        &self,
-        repository: &RepositoryName,
-        last: Option<&Tag>,
-        n: usize,
-    ) -> Result<Vec<Tag>, StoreError> {
+    pub(crate) async fn seen_tags(&self, behind: Behind<'_>, last: Option<&Tag>, n: usize) -> Result<Vec<Tag>, StoreError> {
         let list = sqlx::query_scalar(TAGS);
-        let list = list.bind(repository.as_str()).bind(last.map_or("", Tag::as_str)).bind(rows::to_sql(n as u64));
+        let list = list.bind(behind.repository.as_str()).bind(behind.origin);
+        let list = list.bind(last.map_or("", Tag::as_str)).bind(rows::to_sql(n as u64));
         let names: Vec<String> = list.fetch_all(self.readers()).await.map_err(failed("listing proxied tags"))?;
         names.iter().map(|name| rows::tag(name)).collect()
     }
@@ -78,16 +83,18 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) async fn see_tag(&self, repository: &RepositoryName, tag: &Tag, digest: &Digest) -> Result<SeenTag, StoreError> {
+    pub(crate) async fn see_tag(&self, behind: Behind<'_>, tag: &Tag, digest: &Digest) -> Result<SeenTag, StoreError> {
         const DOING: &str = "noting a proxied tag";
-        const NOTE: &str = "INSERT INTO proxy_tag (repository, name, digest, seen) VALUES ($1, $2, $3, $4) \
-            ON CONFLICT (repository, name) DO UPDATE SET digest = excluded.digest, seen = excluded.seen";
-        let (store, repository, tag, digest) = (self.clone(), repository.clone(), tag.clone(), digest.clone());
+        const NOTE: &str = "INSERT INTO proxy_tag (repository, name, digest, origin, seen) VALUES ($1, $2, $3, $4, $5) \
+            ON CONFLICT (repository, name) DO UPDATE SET digest = excluded.digest, origin = excluded.origin, seen = excluded.seen";
+        let (store, repository, origin) = (self.clone(), behind.repository.clone(), behind.origin.to_owned());
+        let (tag, digest) = (tag.clone(), digest.clone());
         self.settled(async move {
             let mut write = store.begin(DOING).await?;
             let repository = write.repository(&repository).await?;
             let seen = rows::time(write.now())?;
-            let note = sqlx::query(NOTE).bind(repository.id).bind(tag.as_str()).bind(digest.as_str()).bind(write.now());
+            let note =
+                sqlx::query(NOTE).bind(repository.id).bind(tag.as_str()).bind(digest.as_str()).bind(origin).bind(write.now());
             note.execute(write.connection()).await.map_err(failed(DOING))?;
             write.commit(DOING).await?;
             Ok(SeenTag { digest, seen })
@@ -116,15 +123,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) async fn seen_referrers(
-        &self,
-        repository: &RepositoryName,
-        subject: &Digest,
-    ) -> Result<Option<SeenReferrers>, StoreError> {
+    pub(crate) async fn seen_referrers(&self, behind: Behind<'_>, subject: &Digest) -> Result<Option<SeenReferrers>, StoreError> {
         let failed = failed("reading proxied referrers");
-        let seen = sqlx::query_scalar(SEEN_REFERRERS).bind(repository.as_str()).bind(subject.as_str());
+        let seen = sqlx::query_scalar(SEEN_REFERRERS).bind(behind.repository.as_str()).bind(behind.origin).bind(subject.as_str());
         let Some(seen): Option<i64> = seen.fetch_optional(self.readers()).await.map_err(&failed)? else { return Ok(None) };
-        let list = sqlx::query_as(REFERRERS).bind(repository.as_str()).bind(subject.as_str());
+        let list = sqlx::query_as(REFERRERS).bind(behind.repository.as_str()).bind(subject.as_str());
         let found: Vec<(String, Option<String>, String)> = list.fetch_all(self.readers()).await.map_err(&failed)?;
         let referrer = |(digest, artifact_type, descriptor): (String, _, String)| {
             Ok(Referrer { digest: rows::digest(&digest)?, artifact_type, descriptor: descriptor.into() })
@@ -137,21 +140,18 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) async fn see_referrers(
-        &self,
-        repository: &RepositoryName,
-        subject: &Digest,
-        digests: &[Digest],
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn see_referrers(&self, behind: Behind<'_>, subject: &Digest, digests: &[Digest]) -> Result<(), StoreError> {
         const DOING: &str = "noting proxied referrers";
-        const NOTE: &str = "INSERT INTO proxy_referrers (repository, subject, digests, seen) VALUES ($1, $2, $3, $4) \
-            ON CONFLICT (repository, subject) DO UPDATE SET digests = excluded.digests, seen = excluded.seen";
-        let (store, repository, subject) = (self.clone(), repository.clone(), subject.clone());
+        const NOTE: &str = "INSERT INTO proxy_referrers (repository, subject, digests, origin, seen) VALUES ($1, $2, $3, $4, $5) \
+            ON CONFLICT (repository, subject) \
+            DO UPDATE SET digests = excluded.digests, origin = excluded.origin, seen = excluded.seen";
+        let (store, repository, origin) = (self.clone(), behind.repository.clone(), behind.origin.to_owned());
+        let subject = subject.clone();
         let digests = serde_json::to_string(digests).expect("a list of texts always serialises");
         self.settled(async move {
             let mut write = store.begin(DOING).await?;
             let repository = write.repository(&repository).await?;
-            let note = sqlx::query(NOTE).bind(repository.id).bind(subject.as_str()).bind(digests).bind(write.now());
+            let note = sqlx::query(NOTE).bind(repository.id).bind(subject.as_str()).bind(digests).bind(origin).bind(write.now());
             note.execute(write.connection()).await.map_err(failed(DOING))?;
             write.commit(DOING).await
         })

@@ -42,7 +42,7 @@ use self::flights::Flights;
 pub(crate) use self::setup::UpstreamClients;
 use crate::blobs::Blobs;
 use crate::contents::Freshness;
-use crate::store::{SeenReferrers, SeenTag, Store, StoredManifest};
+use crate::store::{Behind, SeenReferrers, SeenTag, Store, StoredManifest};
 
 /// How exact the database is about when something was seen: what is asked for often and does not change is not written as often.
 const EXACT: SignedDuration = SignedDuration::from_hours(1);
@@ -55,6 +55,8 @@ pub(crate) struct Upstreams(Arc<[Arc<Upstream>]>);
 #[derive(Debug)]
 struct Upstream {
     prefix: RepositoryName,
+    /// Its base URL.
+    origin: String,
     registry: Registry,
     /// Never call it.
     offline: bool,
@@ -117,6 +119,10 @@ impl Upstreams {
 }
 
 impl Proxied {
+    fn behind(&self) -> Behind<'_> {
+        Behind { repository: &self.local, origin: &self.upstream.origin }
+    }
+
     fn named<T>(&self, of: T) -> Named<T> {
         (self.local.clone(), of)
     }

@@ -82,11 +82,11 @@ impl Proxied {
         let manifests: Vec<Arc<StoredManifest>> = fetched.into_iter().flatten().collect();
         let digests: Vec<Digest> = manifests.iter().map(|manifest| manifest.digest.clone()).collect();
         let now = self.upstream.clock.now();
-        let mut stored = self.upstream.store.seen_referrers(&self.local, subject).await?;
+        let mut stored = self.upstream.store.seen_referrers(self.behind(), subject).await?;
         let same = |stored: &SeenReferrers| stored.referrers.iter().map(|referrer| &referrer.digest).eq(&digests);
         if !stored.as_ref().is_some_and(|stored| same(stored) && self.age(stored.seen) < EXACT) {
-            self.upstream.store.see_referrers(&self.local, subject, &digests).await?;
-            stored = self.upstream.store.seen_referrers(&self.local, subject).await?;
+            self.upstream.store.see_referrers(self.behind(), subject, &digests).await?;
+            stored = self.upstream.store.seen_referrers(self.behind(), subject).await?;
         }
         self.fetch_contents(manifests);
         let referrers = stored.map_or_else(|| Arc::new([]) as Arc<[_]>, |stored| stored.referrers);
@@ -113,7 +113,7 @@ impl Proxied {
     async fn seen_referrers(&self, subject: &Digest) -> Result<Option<SeenReferrers>, UpstreamError> {
         match self.upstream.referrers.get(&self.named(subject.clone())) {
             Some(seen) => Ok(Some(seen)),
-            None => Ok(self.upstream.store.seen_referrers(&self.local, subject).await?),
+            None => Ok(self.upstream.store.seen_referrers(self.behind(), subject).await?),
         }
     }
 

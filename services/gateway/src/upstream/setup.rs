@@ -32,6 +32,7 @@ pub(crate) struct UpstreamClients(Vec<Client>);
 #[derive(Debug)]
 struct Client {
     prefix: RepositoryName,
+    origin: String,
     registry: Registry,
     offline: bool,
     ttl: Duration,
@@ -51,7 +52,8 @@ impl UpstreamClients {
                 return Err(UpstreamSetupError::PrefixTwice { prefix: config.prefix.clone() });
             }
             let (registry, ttl) = (client(config)?, config.manifest_ttl.as_std());
-            clients.push(Client { prefix, registry, offline: config.offline, ttl });
+            let origin = config.url.trim_end_matches('/').to_owned();
+            clients.push(Client { prefix, origin, registry, offline: config.offline, ttl });
         }
         // One prefix may lie below another: the longer is looked at first.
         clients.sort_by_key(|client| std::cmp::Reverse(client.prefix.as_str().len()));
@@ -73,9 +75,10 @@ impl Upstreams {
 }
 
 fn upstream(client: Client, store: Store, blobs: Blobs, clock: Arc<dyn Clock>) -> Upstream {
-    let Client { prefix, registry, offline, ttl } = client;
+    let Client { prefix, origin, registry, offline, ttl } = client;
     Upstream {
         prefix,
+        origin,
         registry,
         offline,
         ttl: SignedDuration::try_from(ttl).unwrap_or(SignedDuration::MAX),

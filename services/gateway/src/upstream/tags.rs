@@ -38,7 +38,7 @@ impl Proxied {
     /// # Errors
     /// [`UpstreamError`].
     pub(crate) async fn tags(&self, last: Option<&Tag>, count: usize) -> Result<Option<Vec<Tag>>, UpstreamError> {
-        let known = self.upstream.store.seen_tags(&self.local, last, count).await?;
+        let known = self.upstream.store.seen_tags(self.behind(), last, count).await?;
         if self.upstream.offline {
             return Ok(Some(known));
         }
@@ -83,14 +83,14 @@ impl Proxied {
             return Ok(Some(seen));
         }
         // Not remembered from here: a question under way may have been answered since, and only it remembers.
-        Ok(self.upstream.store.seen_tag(&self.local, tag).await?)
+        Ok(self.upstream.store.seen_tag(self.behind(), tag).await?)
     }
 
     async fn note_tag(&self, tag: &Tag, digest: &Digest) -> Result<SeenTag, UpstreamError> {
         let now = self.upstream.clock.now();
-        let stored = self.upstream.store.seen_tag(&self.local, tag).await?;
+        let stored = self.upstream.store.seen_tag(self.behind(), tag).await?;
         if !stored.is_some_and(|stored| stored.digest == *digest && self.age(stored.seen) < EXACT) {
-            self.upstream.store.see_tag(&self.local, tag, digest).await?;
+            self.upstream.store.see_tag(self.behind(), tag, digest).await?;
         }
         let seen = SeenTag { digest: digest.clone(), seen: now };
         self.upstream.tags.insert(self.named(tag.clone()), seen.clone());

@@ -263,3 +263,20 @@ async fn nothing_is_written_to_what_is_seen_through() {
     gateway.ask(http::Method::POST, "/v2/hub/team/app/blobs/uploads/").await.refuses(403, "DENIED", "repository_proxied");
     assert_eq!(behind.asked().len(), 2);
 }
+
+#[tokio::test]
+async fn a_prefix_that_another_registry_has_now_shows_nothing_that_the_first_said() {
+    let behind = Behind::new().await;
+    let digest = behind.image("team/app", "v1", "content");
+    let gateway = behind.gateway().await;
+    gateway.get(TAG).await.is(200);
+    let other = Behind::new().await;
+    let gateway = gateway.reconfigured(|config| config["upstreams"][0]["url"] = other.url().into()).await;
+    gateway.get(TAG).await.refuses(404, "MANIFEST_UNKNOWN", "manifest_unknown");
+    let moved = other.image("team/app", "v2", "content of the other");
+    other.answer_all(403);
+    gateway.get("/v2/hub/team/app/manifests/v2").await.refuses(403, "DENIED", "upstream_denied");
+    other.behave();
+    assert_eq!(gateway.get("/v2/hub/team/app/manifests/v2").await.header("docker-content-digest"), moved.as_str());
+    assert_ne!(digest, moved);
+}
