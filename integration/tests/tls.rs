@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use integration::gateway::host;
+use integration::gateway::{Gateway, host};
 use integration::image::tar;
 use integration::installation::Installation;
 use integration::people::{EMAIL, arguments, by};
@@ -73,4 +73,15 @@ async fn a_key_that_is_not_the_certificates_is_a_start_up_error() {
     let ended = installation.serve().await.expect_err("it must not start");
     assert_eq!(ended.code, Some(1), "{ended}");
     assert!(ended.stderr.contains("other.key"), "{ended}");
+}
+
+/// Everybody could write: the registry alone among the services wants a secret before it listens beyond this machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_for_others_without_a_secret_is_a_start_up_error() {
+    let mut gateway = Gateway::https(&TestCa::new("authority"));
+    gateway.config("/gateway/http/listen/0").clone_from(&json!("0.0.0.0:0"));
+    let folder = tempfile::tempdir().unwrap();
+    let ended = gateway.launch().start_in(folder.path()).await.expect_err("it must not start");
+    assert_eq!(ended.code, Some(1), "{ended}");
+    assert!(ended.stderr.contains("[registry_push_token]") && ended.stderr.contains("gateway.push_token_file"), "{ended}");
 }
