@@ -22,7 +22,7 @@ pub enum ProposalError {
     /// A kind that Rekor does not have.
     #[error("invalid kind value: {kind:?}")]
     UnknownKind {
-        /// As it was sent, up to [`MAX_SHOWN`] characters.
+        /// As it was sent, cut where it gets long.
         kind: String,
     },
     /// No semantic version.
@@ -41,7 +41,7 @@ pub enum ProposalError {
     UnknownVersion {
         /// The kind.
         kind: &'static str,
-        /// As it was sent, up to [`MAX_SHOWN`] characters.
+        /// As it was sent, cut where it gets long.
         version: String,
         /// What there is.
         expected: &'static str,
