@@ -9,5 +9,5 @@ mod signed;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use key_id::{KeyHint, ecdsa_key_id, ed25519_key_id, sth_key_id};
-pub use origin::{OriginError, check_origin};
+pub use origin::{OriginError, check_origin, rekor_v1_origin, split_rekor_v1_origin};
 pub use signed::{MAX_NOTE_BYTES, MAX_SIGNATURES, NoteError, NoteSignature, SignedNote};

@@ -9,16 +9,30 @@ pub fn check_origin(origin: &str) -> Result<(), OriginError> {
     if origin.is_empty() {
         return Err(OriginError::Empty);
     }
-    if let Some((_, tree_id)) = origin.rsplit_once(" - ")
-        && !tree_id.is_empty()
-        && tree_id.bytes().all(|byte| byte.is_ascii_digit())
-    {
+    if split_rekor_v1_origin(origin).is_some() {
         return Err(OriginError::RekorV1 { origin: origin.to_owned() });
     }
     match origin.chars().find(|c| !allowed_in_name(*c)) {
         Some(found) => Err(OriginError::Character { origin: origin.to_owned(), found }),
         None => Ok(()),
     }
+}
+
+/// The origin of a Rekor v1 log: `host - tree id`. The name of its key is the host alone.
+///
+/// # Errors
+/// [`OriginError`] when the host cannot be the name of a key.
+pub fn rekor_v1_origin(host: &str, tree_id: u64) -> Result<String, OriginError> {
+    check_origin(host)?;
+    Ok(format!("{host} - {tree_id}"))
+}
+
+/// Host and tree id of what every client takes for the origin of a Rekor v1 log; the id is decimal digits, in any number.
+#[must_use]
+pub fn split_rekor_v1_origin(origin: &str) -> Option<(&str, &str)> {
+    let (host, tree_id) = origin.rsplit_once(" - ")?;
+    let digits = !tree_id.is_empty() && tree_id.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then_some((host, tree_id))
 }
 
 /// What the name of a key may contain (C2SP `signed-note`): no space of any kind, no plus, no control character.
@@ -78,6 +92,17 @@ mod tests {
         ] {
             assert_eq!(check_origin(origin), Err(OriginError::Character { origin: origin.to_owned(), found: bad }));
         }
+    }
+
+    #[test]
+    fn a_rekor_v1_origin_is_a_host_and_a_tree() {
+        let origin = rekor_v1_origin("rekor.example.org", 1_193_050_959_916_656_506).unwrap();
+        assert_eq!(origin, "rekor.example.org - 1193050959916656506");
+        assert_eq!(split_rekor_v1_origin(&origin), Some(("rekor.example.org", "1193050959916656506")));
+        for other in ["rekor.example.org", "rekor.example.org - ", "rekor.example.org - 12a", "rekor.example.org -12"] {
+            assert_eq!(split_rekor_v1_origin(other), None, "{other}");
+        }
+        assert!(rekor_v1_origin("a b", 1).is_err() && rekor_v1_origin("", 1).is_err() && rekor_v1_origin("a - 1", 1).is_err());
     }
 
     #[test]

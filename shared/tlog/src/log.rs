@@ -20,11 +20,11 @@ use crate::{AppendError, Appended, OpenError, ReadError, SignedTreeHead, Store, 
 pub struct Limits {
     /// Entries in one batch.
     pub batch_entries: usize,
-    /// Bytes of leaves in one batch.
+    /// Bytes of leaves and search keys in one batch.
     pub batch_bytes: usize,
     /// Callers that wait; more are refused as overloaded.
     pub queue_entries: usize,
-    /// Bytes of leaves that wait; more are refused as overloaded.
+    /// Bytes of leaves and search keys that wait; more are refused as overloaded.
     pub queue_bytes: usize,
     /// Bytes in one leaf, `data` and `extra` together; larger ones are refused for good.
     pub entry_bytes: usize,
@@ -195,6 +195,15 @@ impl Log {
     /// When the store fails.
     pub async fn index_of(&self, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
         self.shared.reader.index_of(leaf_hash).await
+    }
+
+    /// The entries from index `from` on that were logged with this search key, in order, at most `limit` of them: each its index and
+    /// leaf hash, as far as the published head reaches.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn search(&self, key: &str, from: u64, limit: u32) -> Result<Vec<(u64, Hash)>, StoreError> {
+        self.shared.reader.search(key, from, limit).await
     }
 
     /// The entries with these indexes, in order, as far as the published head reaches.

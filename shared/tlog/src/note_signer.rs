@@ -4,35 +4,54 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use keys::{SignError, Signer};
 use merkle::Hash;
-use note::{Checkpoint, KeyHint, NoteError, NoteSignature, OriginError, SignedNote, check_origin, ecdsa_key_id, ed25519_key_id};
+use note::{
+    Checkpoint, KeyHint, NoteError, NoteSignature, OriginError, SignedNote, check_origin, ecdsa_key_id, ed25519_key_id,
+    rekor_v1_origin,
+};
 use pki::KeyKind;
 
 use crate::{HeadError, TreeHead, TreeHeadSigner};
 
-/// Signs heads as plain checkpoints (C2SP `tlog-checkpoint`), under the origin as the key's name: the face of a Rekor v2 log.
+/// Signs heads as plain checkpoints (C2SP `tlog-checkpoint`), one signature line each: the face of a Rekor log.
 pub struct NoteSigner {
     origin: String,
+    /// Of the key: the origin, except in Rekor v1.
+    name: String,
     key: Arc<dyn Signer>,
     key_id: Hash,
 }
 
 impl NoteSigner {
-    /// A signer for this origin.
+    /// A signer for this origin, which is the name of its key too.
     ///
     /// # Errors
     /// [`UnsuitableSigner`] when some client would refuse the origin or the kind of key.
     pub fn new(origin: &str, key: Arc<dyn Signer>) -> Result<Self, UnsuitableSigner> {
-        check_origin(origin)?;
+        Self::named(origin.to_owned(), origin, key)
+    }
+
+    /// A signer for the Rekor v1 log of this tree: its origin is `host - tree id`, and the name of its key the host.
+    ///
+    /// # Errors
+    /// As [`NoteSigner::new`]; besides, for a key that is not P-256: clients of Rekor v1 know no other.
+    pub fn rekor_v1(host: &str, tree_id: u64, key: Arc<dyn Signer>) -> Result<Self, UnsuitableSigner> {
+        match key.public_key().kind() {
+            KeyKind::P256 => Self::named(rekor_v1_origin(host, tree_id)?, host, key),
+            kind => Err(UnsuitableSigner::RekorV1Key { kind }),
+        }
+    }
+
+    fn named(origin: String, name: &str, key: Arc<dyn Signer>) -> Result<Self, UnsuitableSigner> {
+        check_origin(name)?;
         let public = key.public_key();
         let key_id = match public.kind() {
             KeyKind::P256 => ecdsa_key_id(public.spki_der()),
-            KeyKind::Ed25519 => ed25519_key_id(
-                origin,
-                public.key_bytes().try_into().map_err(|_| UnsuitableSigner::Key { kind: KeyKind::Ed25519 })?,
-            ),
+            KeyKind::Ed25519 => {
+                ed25519_key_id(name, public.key_bytes().try_into().map_err(|_| UnsuitableSigner::Key { kind: KeyKind::Ed25519 })?)
+            }
             kind => return Err(UnsuitableSigner::Key { kind }),
         };
-        Ok(Self { origin: origin.to_owned(), key, key_id })
+        Ok(Self { origin, name: name.to_owned(), key, key_id })
     }
 }
 
@@ -45,6 +64,12 @@ pub enum UnsuitableSigner {
     /// Some client would refuse the signatures.
     #[error("a log cannot have a key of kind {kind}, expected ECDSA P-256 or Ed25519")]
     Key {
+        /// Kind of the key.
+        kind: KeyKind,
+    },
+    /// Clients of Rekor v1 would refuse the signatures.
+    #[error("a Rekor v1 log cannot have a key of kind {kind}, expected ECDSA P-256")]
+    RekorV1Key {
         /// Kind of the key.
         kind: KeyKind,
     },
@@ -63,14 +88,14 @@ impl TreeHeadSigner for NoteSigner {
     async fn sign(&self, head: &TreeHead) -> Result<String, SignError> {
         let text = Checkpoint::new(&head.origin, head.size, head.root).text();
         let signature = self.key.sign(text.as_bytes()).await?;
-        let line = NoteSignature { name: self.origin.clone(), hint: KeyHint::of(&self.key_id), signature };
+        let line = NoteSignature { name: self.name.clone(), hint: KeyHint::of(&self.key_id), signature };
         let not_a_note = |error: NoteError| SignError { fingerprint: self.key.public_key().short(), source: error.into() };
         Ok(SignedNote::new(text, vec![line]).map_err(not_a_note)?.to_string())
     }
 
     fn verify(&self, signed: &str) -> Result<Checkpoint, HeadError> {
         let note: SignedNote = signed.parse()?;
-        let mut ours = note.signatures_by(&self.origin, KeyHint::of(&self.key_id)).peekable();
+        let mut ours = note.signatures_by(&self.name, KeyHint::of(&self.key_id)).peekable();
         if ours.peek().is_none() {
             return Err(HeadError::NotSigned { origin: self.origin.clone(), key_id: self.key_id.short() });
         }
@@ -154,8 +179,28 @@ mod tests {
         assert!(matches!(signer.verify(&no_checkpoint.unwrap().to_string()), Err(HeadError::Checkpoint(_))));
     }
 
+    #[tokio::test]
+    async fn a_rekor_v1_log_signs_under_its_host() {
+        let key = key(KeyKind::P256);
+        let signer = NoteSigner::rekor_v1("rekor.example", 42, key.clone()).unwrap();
+        assert_eq!((signer.origin(), signer.key_id()), ("rekor.example - 42", merkle::sha256(key.public_key().spki_der())));
+        let note = signer.sign(&head("rekor.example - 42")).await.unwrap();
+        let signed: SignedNote = note.parse().unwrap();
+        assert_eq!((signed.signatures().len(), signed.signatures()[0].name.as_str()), (1, "rekor.example"));
+        assert!(note.starts_with("rekor.example - 42\n0\n"), "{note}");
+        assert_eq!(signer.verify(&note).unwrap(), Checkpoint::new("rekor.example - 42", 0, EMPTY_ROOT));
+        // The tree is not in the name: what tells two trees of one key apart is the origin, which the engine compares.
+        let other = NoteSigner::rekor_v1("rekor.example", 43, key).unwrap();
+        assert_eq!(other.verify(&note).unwrap().origin, "rekor.example - 42");
+    }
+
     #[test]
     fn what_clients_refuse_is_no_log() {
+        for kind in [KeyKind::P384, KeyKind::Ed25519] {
+            let refused = NoteSigner::rekor_v1("rekor.example", 1, key(kind));
+            assert!(matches!(refused, Err(UnsuitableSigner::RekorV1Key { .. })));
+        }
+        assert!(matches!(NoteSigner::rekor_v1("rekor example", 1, key(KeyKind::P256)), Err(UnsuitableSigner::Origin(_))));
         assert!(matches!(NoteSigner::new("log.example", key(KeyKind::P384)), Err(UnsuitableSigner::Key { kind: KeyKind::P384 })));
         assert!(matches!(NoteSigner::new("log.example - 12", key(KeyKind::P256)), Err(UnsuitableSigner::Origin(_))));
     }

@@ -81,6 +81,7 @@ impl Queue {
         if length > self.limits.entry_bytes {
             return Err(AppendError::TooLarge { length, limit: self.limits.entry_bytes });
         }
+        let length = length + submission.search_keys().iter().map(String::len).sum::<usize>();
         let mut inner = self.lock();
         if inner.closed {
             return Err(AppendError::Closed);

@@ -73,6 +73,13 @@ impl Reader {
         Ok(index.filter(|index| *index < self.head().size))
     }
 
+    pub(crate) async fn search(&self, key: &str, from: u64, limit: u32) -> Result<Vec<(u64, Hash)>, StoreError> {
+        let mut found = self.store.search(key, from, limit).await?;
+        let size = self.head().size;
+        found.retain(|(index, _)| *index < size);
+        Ok(found)
+    }
+
     pub(crate) async fn entries(&self, range: Range<u64>) -> Result<Vec<Stored>, StoreError> {
         let end = range.end.min(self.head().size);
         if range.start >= end {

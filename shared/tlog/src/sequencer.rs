@@ -254,7 +254,8 @@ async fn find_known(transaction: &mut dyn Transaction, entries: &[Pending]) -> R
 fn build(fresh: &[&Pending], first: u64, time: Timestamp) -> Vec<NewEntry> {
     let entry = |(index, pending): (u64, &&Pending)| {
         let leaf = pending.submission.leaf(index, time);
-        NewEntry { index, time, dedup_key: pending.key, leaf_hash: leaf_hash(&leaf.data), leaf }
+        let search_keys = pending.submission.search_keys();
+        NewEntry { index, time, dedup_key: pending.key, leaf_hash: leaf_hash(&leaf.data), leaf, search_keys }
     };
     (first..).zip(fresh).map(entry).collect()
 }

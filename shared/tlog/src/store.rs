@@ -52,6 +52,10 @@ pub trait Store: Send + Sync + Debug + 'static {
     /// The index of the entry with this leaf hash, through an index of the database.
     async fn index_of(&self, leaf_hash: &Hash) -> Result<Option<u64>, StoreError>;
 
+    /// The entries from index `from` on that were written with this search key, in order, at most `limit` of them: each its index and
+    /// leaf hash. Through an index of the database.
+    async fn search(&self, key: &str, from: u64, limit: u32) -> Result<Vec<(u64, Hash)>, StoreError>;
+
     /// Those of the full tiles of a tile level with these numbers that are there, in order.
     async fn tiles(&self, level: u8, range: Range<u64>) -> Result<Vec<FullTile>, StoreError>;
 
@@ -71,7 +75,8 @@ pub trait Transaction: Send {
     /// The entries that are in the log under one of these dedup keys, each with its key, in any order.
     async fn find(&mut self, dedup_keys: &[Hash]) -> Result<Vec<(Hash, Stored)>, StoreError>;
 
-    /// Adds entries. That index and dedup key are unique is for the database to enforce.
+    /// Adds entries, each with its search keys. That index and dedup key are unique is for the database to enforce; a search key that
+    /// an entry has twice is written once.
     async fn insert_entries(&mut self, entries: &[NewEntry]) -> Result<(), StoreError>;
 
     /// Adds tiles that are complete.
@@ -116,6 +121,8 @@ pub struct NewEntry {
     pub leaf_hash: Hash,
     /// Its bytes.
     pub leaf: Leaf,
+    /// What it is found by.
+    pub search_keys: Vec<String>,
 }
 
 /// A tile with all its 256 hashes: it never changes again.

@@ -20,6 +20,13 @@ pub trait Submission: Send + Sync {
     fn leaf_length(&self) -> usize {
         self.leaf(0, Timestamp::UNIX_EPOCH).length()
     }
+
+    /// Words under which [`Log::search`](crate::Log::search) finds the entry; written with it, and not hashed.
+    ///
+    /// Contract: the same whenever they are asked for, and bounded: they wait and are written like the leaf.
+    fn search_keys(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What is stored of an entry.

@@ -103,9 +103,7 @@ impl Store for SqliteStore {
                       WHERE l.name = $1 AND e.idx >= $2 AND e.idx < $3 ORDER BY e.idx";
         let failed = failed("reading leaf hashes");
         let rows = self.range(select, range).await.map_err(&failed)?;
-        rows.iter()
-            .map(|row| Ok((from_sql(row.try_get(0).map_err(&failed)?)?, hash(row.try_get(1).map_err(&failed)?)?)))
-            .collect()
+        rows.iter().map(|row| indexed_hash(row, &failed)).collect()
     }
 
     async fn index_of(&self, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
@@ -121,6 +119,21 @@ impl Store for SqliteStore {
             .await
             .map_err(failed("finding a leaf hash"))?;
         index.map(from_sql).transpose()
+    }
+
+    async fn search(&self, key: &str, from: u64, limit: u32) -> Result<Vec<(u64, Hash)>, StoreError> {
+        let select = "SELECT s.idx, e.leaf_hash FROM search s JOIN entry e ON e.log = s.log AND e.idx = s.idx \
+                      WHERE s.log = (SELECT id FROM log WHERE name = $1) AND s.key = $2 AND s.idx >= $3 ORDER BY s.idx LIMIT $4";
+        let failed = failed("searching entries");
+        let rows = sqlx::query(select)
+            .bind(&self.name)
+            .bind(key)
+            .bind(to_sql(from))
+            .bind(i64::from(limit))
+            .fetch_all(self.database.readers())
+            .await
+            .map_err(&failed)?;
+        rows.iter().map(|row| indexed_hash(row, &failed)).collect()
     }
 
     async fn tiles(&self, level: u8, range: Range<u64>) -> Result<Vec<FullTile>, StoreError> {
@@ -171,4 +184,9 @@ impl SqliteStore {
             .fetch_all(self.database.readers())
             .await
     }
+}
+
+/// `idx, leaf_hash` of an entry.
+fn indexed_hash(row: &sqlx::sqlite::SqliteRow, failed: &impl Fn(sqlx::Error) -> StoreError) -> Result<(u64, Hash), StoreError> {
+    Ok((from_sql(row.try_get(0).map_err(failed)?)?, hash(row.try_get(1).map_err(failed)?)?))
 }

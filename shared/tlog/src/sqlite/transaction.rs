@@ -33,12 +33,21 @@ impl SqliteTransaction {
         }
         query.execute(&mut *self.inner).await.map(|_| ())
     }
+
+    async fn insert_search_keys(&mut self, keys: &[(u64, &str)], statement: &'static str) -> Result<(), sqlx::Error> {
+        let mut query = sqlx::query(statement);
+        for (index, key) in keys {
+            query = query.bind(self.log).bind(*key).bind(to_sql(*index));
+        }
+        query.execute(&mut *self.inner).await.map(|_| ())
+    }
 }
 
 /// Rows in one statement: each length is a text of its own, prepared once, and any number of rows is a few of them.
 const LENGTHS: [usize; 5] = [256, 64, 16, 4, 1];
 
 static INSERTS: LazyLock<[String; 5]> = LazyLock::new(|| LENGTHS.map(insert_text));
+static SEARCH_INSERTS: LazyLock<[String; 5]> = LazyLock::new(|| LENGTHS.map(search_insert_text));
 static FINDS: LazyLock<[String; 5]> = LazyLock::new(|| LENGTHS.map(find_text));
 
 #[async_trait]
@@ -72,6 +81,17 @@ impl Transaction for SqliteTransaction {
             let (length, statement) = first_fitting(rest.len(), &INSERTS);
             let (chunk, more) = rest.split_at(length);
             self.insert_chunk(chunk, statement).await.map_err(failed("inserting entries"))?;
+            rest = more;
+        }
+        let mut keys = Vec::new();
+        for entry in entries {
+            keys.extend(entry.search_keys.iter().map(|key| (entry.index, key.as_str())));
+        }
+        let mut rest = &keys[..];
+        while !rest.is_empty() {
+            let (length, statement) = first_fitting(rest.len(), &SEARCH_INSERTS);
+            let (chunk, more) = rest.split_at(length);
+            self.insert_search_keys(chunk, statement).await.map_err(failed("inserting search keys"))?;
             rest = more;
         }
         Ok(())
@@ -124,6 +144,11 @@ fn first_fitting(rows: usize, statements: &'static [String; 5]) -> (usize, &'sta
 fn insert_text(rows: usize) -> String {
     let rows = vec!["(?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
     format!("INSERT INTO entry (log, idx, time, dedup_key, leaf_hash, data, extra) VALUES {rows}")
+}
+
+fn search_insert_text(rows: usize) -> String {
+    let rows = vec!["(?, ?, ?)"; rows].join(", ");
+    format!("INSERT INTO search (log, key, idx) VALUES {rows} ON CONFLICT DO NOTHING")
 }
 
 fn find_text(keys: usize) -> String {

@@ -26,7 +26,14 @@ impl Submission for Entry {
         let data = format!("{index:010} {:015} {}", time.as_millisecond(), self.0).into_bytes();
         Leaf { data, extra: b"beside".to_vec() }
     }
+
+    fn search_keys(&self) -> Vec<String> {
+        vec![EVERY_ENTRY.into(), self.0.clone(), EVERY_ENTRY.into()]
+    }
 }
+
+/// Under this every entry is found.
+const EVERY_ENTRY: &str = "every entry";
 
 /// An entry whose leaf is its content alone, as in Rekor v2: leaf hash and dedup key are one.
 #[derive(Debug, Clone)]
@@ -39,6 +46,10 @@ impl Submission for Plain {
 
     fn leaf(&self, _index: u64, _time: Timestamp) -> Leaf {
         Leaf { data: self.0.clone().into_bytes(), extra: Vec::new() }
+    }
+
+    fn search_keys(&self) -> Vec<String> {
+        vec![EVERY_ENTRY.into()]
     }
 }
 
@@ -81,6 +92,7 @@ impl World {
         assert_eq!((report.entries, head.size), (size, size));
         assert_eq!(report.root, head.root);
         assert_eq!(self.signer.verify(&head.note).unwrap().root, head.root);
+        assert_eq!(log.search(EVERY_ENTRY, 0, u32::MAX).await.unwrap(), store.leaf_hashes(0..size).await.unwrap());
     }
 }
 

@@ -105,6 +105,9 @@ impl Store for FaultyStore {
     async fn index_of(&self, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
         self.inner.index_of(leaf_hash).await
     }
+    async fn search(&self, key: &str, from: u64, limit: u32) -> Result<Vec<(u64, Hash)>, StoreError> {
+        self.inner.search(key, from, limit).await
+    }
     async fn tiles(&self, level: u8, range: Range<u64>) -> Result<Vec<FullTile>, StoreError> {
         self.inner.tiles(level, range).await
     }

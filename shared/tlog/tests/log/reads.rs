@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::common::{World, grow};
 use merkle::{CompactRange, Hash, TILE_WIDTH, Tile, leaf_hash, verify_consistency, verify_inclusion};
-use tlog::{Log, ReadError};
+use tlog::{Log, ReadError, Store as _};
 
 const SIZE: u64 = 1_300;
 
@@ -90,6 +90,30 @@ async fn everything_published_can_be_read_and_proved() {
     log.close().await;
     // Nothing is in the cache now: leaf tiles come from the store.
     check_reads(&world.open(Arc::new(store)).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn an_entry_is_found_by_its_search_keys() {
+    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    let (log, store) = world.sqlite(folder.path()).await;
+    grow(&log, 0..400).await;
+    world.check(&log, &store, 400).await;
+    let leaves = store.leaf_hashes(0..400).await.unwrap();
+    let found = log.search("77", 0, 10).await.unwrap();
+    assert_eq!(found.len(), 1);
+    let stored = log.entries(found[0].0..found[0].0 + 1).await.unwrap().remove(0);
+    assert!(stored.data.ends_with(b" 77") && leaf_hash(&stored.data) == found[0].1);
+    // In pages, from anywhere.
+    assert_eq!(log.search("every entry", 0, 7).await.unwrap(), leaves[..7]);
+    assert_eq!(log.search("every entry", 390, 20).await.unwrap(), leaves[390..]);
+    for (key, from) in [("every entry", 400), ("77", found[0].0 + 1), ("Every entry", 0), ("every", 0), ("", 0), ("%", 0)] {
+        assert_eq!(log.search(key, from, 10).await.unwrap(), [], "{key}");
+    }
+    // Another log in the same file has words of its own.
+    let other = world.create(Arc::new(store.database().log("other"))).await;
+    assert_eq!(other.search("77", 0, 10).await.unwrap(), []);
+    grow(&other, 77..78).await;
+    assert_eq!((other.search("77", 0, 10).await.unwrap()[0].0, log.search("77", 0, 10).await.unwrap().len()), (0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,6 +86,21 @@ async fn a_log_goes_on_in_a_file_that_was_closed() {
     world.check(&log, &store, 310).await;
 }
 
+#[tokio::test]
+async fn a_file_of_the_first_schema_gains_what_later_ones_have() {
+    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    let (log, store) = world.sqlite(folder.path()).await;
+    grow(&log, 0..10).await;
+    shut(log, store).await;
+    tamper(folder.path(), "DROP TABLE search; DELETE FROM _sqlx_migrations WHERE version > 1").await;
+    let store = SqliteStore::open(folder.path().join("log.db"), "test").await.unwrap();
+    let log = world.open(Arc::new(store.clone())).await.unwrap();
+    assert_eq!(log.search("every entry", 0, 99).await.unwrap(), [], "nobody kept the words of these");
+    grow(&log, 10..12).await;
+    let found: Vec<_> = log.search("every entry", 0, 99).await.unwrap().into_iter().map(|(index, _)| index).collect();
+    assert_eq!(found, [10, 11]);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn the_file_is_for_its_owner_alone() {
