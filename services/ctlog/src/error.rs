@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use chassis::Explain;
 use chassis::layers::Failure;
-use chassis::reason::{chain, coded};
+use chassis::reason::{causes, chain, coded};
 use ct::Malformed;
 use http::{HeaderValue, StatusCode, header};
 use keys::{KeyFileError, SignError};
@@ -186,9 +186,9 @@ impl Explain for StartError {
     fn details(&self) -> Vec<String> {
         match self {
             Self::Database(error) => error.details(),
-            Self::Log(error) => error.details().into_iter().chain(causes(error)).collect(),
+            Self::Log(error) => error.details().into_iter().chain(causes(error.source())).collect(),
             Self::KeyKind { kind } => vec![format!("key       {kind}"), "expected  ECDSA P-256".to_owned()],
-            Self::PublicUrl(_) | Self::KeyFile(_) | Self::Roots(_) => causes(self),
+            Self::PublicUrl(_) | Self::KeyFile(_) | Self::Roots(_) => causes(self.source()),
         }
     }
 
@@ -205,8 +205,4 @@ impl Explain for StartError {
         };
         Some(advice.to_owned())
     }
-}
-
-fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
-    std::iter::successors(error.source(), |cause| Error::source(*cause)).map(ToString::to_string).collect()
 }

@@ -46,7 +46,8 @@ pub fn chain(error: &dyn Error) -> String {
 }
 
 /// `first` and what caused it, outermost first.
-pub(crate) fn causes(first: Option<&(dyn Error + 'static)>) -> Vec<String> {
+#[must_use]
+pub fn causes(first: Option<&(dyn Error + 'static)>) -> Vec<String> {
     std::iter::successors(first, |cause| Error::source(*cause)).map(ToString::to_string).collect()
 }
 

@@ -6,7 +6,7 @@
 use std::fmt::{Debug, Formatter};
 use std::str::FromStr;
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
@@ -181,7 +181,12 @@ fn parse(directives: &str) -> Result<EnvFilter, TelemetryError> {
 /// Histograms are seconds unless their name says otherwise; from half a millisecond to a minute.
 fn builder() -> PrometheusBuilder {
     const SECONDS: [f64; 16] = [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
-    PrometheusBuilder::new().set_buckets(&SECONDS).expect("there are buckets")
+    // Rekor's dashboards know this one, in nanoseconds.
+    let in_nanoseconds = Matcher::Suffix("_latency_by_api".to_owned());
+    PrometheusBuilder::new()
+        .set_buckets(&SECONDS)
+        .and_then(|builder| builder.set_buckets_for_metric(in_nanoseconds, &SECONDS.map(|seconds| seconds * 1e9)))
+        .expect("there are buckets")
 }
 
 fn describe() {

@@ -38,10 +38,12 @@ pub struct Stack {
     service: &'static str,
     time_limit: Duration,
     body_limit: Option<usize>,
+    body_memory: Option<usize>,
     exception: fn(&Request) -> Option<Grant>,
     refuse: fn(&Refusal) -> Response,
     names: MetricNames,
-    large: Arc<Semaphore>,
+    /// Memory for large bodies, in pieces of [`SMALL_BODY`], and how many there are: known when it is applied.
+    large: (Arc<Semaphore>, u32),
 }
 
 /// What a request is granted that is not like the others of its router: an upload, or a call that works for long.
@@ -56,8 +58,9 @@ pub struct Grant {
 /// How much of a body any request may have in memory. Requests of released clients are a tenth of it.
 const SMALL_BODY: usize = 64 << 10;
 
-/// How many requests of one stack may have more in memory at a time; others wait, within their time limit. Without this, one
-/// connection of 256 streams could make us hold 256 of the largest bodies before anyone has looked at a token.
+/// How many of the largest bodies the requests of one stack may have in memory together, unless it says how many bytes; others wait,
+/// within their time limit. Without this, one connection of 256 streams could make us hold 256 of the largest bodies before anyone
+/// has looked at a token.
 const LARGE_BODIES: usize = 16;
 
 /// Metrics under names of upstream, besides our own; each labelled `code` and `method`.
@@ -76,11 +79,12 @@ impl Stack {
     #[must_use]
     pub fn new(service: &'static str) -> Self {
         let names = MetricNames::default();
-        let large = Arc::new(Semaphore::new(LARGE_BODIES));
+        let large = (Arc::new(Semaphore::new(0)), 0);
         Self {
             service,
             time_limit: Duration::from_secs(20),
             body_limit: Some(1 << 20),
+            body_memory: None,
             exception: |_| None,
             refuse: Refusal::plain_text,
             names,
@@ -94,10 +98,17 @@ impl Stack {
         Self { time_limit, ..self }
     }
 
-    /// How many bytes a body may have. It is read whole before the handler runs; beyond 64 KiB only for a few requests at a time.
+    /// How many bytes a body may have. It is read whole before the handler runs.
     #[must_use]
     pub fn body_limit(self, bytes: usize) -> Self {
         Self { body_limit: Some(bytes), ..self }
+    }
+
+    /// How many bytes bodies may have in memory together; those of up to 64 KiB do not count. By default 16 of the largest. A body
+    /// takes what it says it will have, or the limit when it does not say, and waits until that is free.
+    #[must_use]
+    pub fn body_memory(self, bytes: usize) -> Self {
+        Self { body_memory: Some(bytes), ..self }
     }
 
     /// Hands bodies to handlers as they arrive, unbounded: for uploads that count for themselves.
@@ -125,7 +136,11 @@ impl Stack {
     }
 
     /// `router` with these layers around its routes and its fallback. What is merged later stays outside.
-    pub fn apply<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
+    pub fn apply<S: Clone + Send + Sync + 'static>(mut self, router: Router<S>) -> Router<S> {
+        let limit = self.body_limit.unwrap_or(1 << 20);
+        let memory = self.body_memory.unwrap_or(LARGE_BODIES * limit).max(limit);
+        let pieces = u32::try_from(memory.div_ceil(SMALL_BODY)).unwrap_or(u32::MAX);
+        self.large = (Arc::new(Semaphore::new(pieces as usize)), pieces);
         // Bodies are bounded here; axum's own limit of 2 MiB would answer in a shape of its own.
         router
             .layer(axum::extract::DefaultBodyLimit::disable())
@@ -162,7 +177,7 @@ impl Stack {
     async fn answer(&self, request: Request, body_limit: Option<usize>, next: Next) -> Result<Response, Refusal> {
         // Held until the handler is done with the body.
         let (request, _place) = match body_limit {
-            Some(limit) => whole(request, limit, &self.large).await?,
+            Some(limit) => whole(request, limit, self).await?,
             None => (request, None),
         };
         if let Some(name) = self.names.request_size {
@@ -170,6 +185,14 @@ impl Stack {
             metrics::histogram!(name, "method" => method(request.method())).record(u32::try_from(size).unwrap_or(u32::MAX));
         }
         Ok(next.run(request).await)
+    }
+
+    /// Waits until there is room for a body of this many bytes.
+    async fn share(&self, bytes: usize) -> OwnedSemaphorePermit {
+        let (memory, all) = &self.large;
+        // A request that was granted more than all of it waits to be alone.
+        let pieces = u32::try_from(bytes.div_ceil(SMALL_BODY)).unwrap_or(u32::MAX).min(*all);
+        memory.clone().acquire_many_owned(pieces).await.expect("the semaphore is never closed")
     }
 
     fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> Response {
@@ -217,12 +240,8 @@ struct Seen {
     uri: Uri,
 }
 
-/// The request with its body in memory, and its place among the large ones if it is one.
-async fn whole(
-    request: Request,
-    limit: usize,
-    large: &Arc<Semaphore>,
-) -> Result<(Request, Option<OwnedSemaphorePermit>), Refusal> {
+/// The request with its body in memory, and its share of the memory for large ones if it is one.
+async fn whole(request: Request, limit: usize, stack: &Stack) -> Result<(Request, Option<OwnedSemaphorePermit>), Refusal> {
     if request.body().is_end_stream() {
         return Ok((request, None));
     }
@@ -231,19 +250,22 @@ async fn whole(
         return Err(Refusal::TooLarge { limit });
     }
     let (parts, mut body) = request.into_parts();
-    let (mut read, mut place) = (BytesMut::new(), None);
+    let (mut read, mut share) = (BytesMut::new(), None);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Refusal::CutShort)?.into_data() else { continue };
         let length = read.len() + data.len();
         if length > limit {
             return Err(Refusal::TooLarge { limit });
         }
-        if length > SMALL_BODY && place.is_none() {
-            place = Some(large.clone().acquire_owned().await.expect("the semaphore is never closed"));
+        if length > SMALL_BODY && share.is_none() {
+            // All of it at once: two that take piece by piece could each hold what the other waits for.
+            let expected = declared.unwrap_or(limit).max(length);
+            share = Some(stack.share(expected).await);
+            read.reserve(declared.unwrap_or(length).saturating_sub(read.len()));
         }
         read.extend_from_slice(&data);
     }
-    Ok((Request::from_parts(parts, Body::from(read.freeze())), place))
+    Ok((Request::from_parts(parts, Body::from(read.freeze())), share))
 }
 
 /// A method as a label: a peer can invent methods without end, and each would be a time series.

@@ -77,9 +77,8 @@ async fn a_body_is_bounded_whether_it_says_its_length_or_not() {
     assert_eq!(ask(&app, request).await.0, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
-/// Whoever sends large bodies gets in the way of other large bodies, never of those that clients send.
-#[tokio::test]
-async fn large_bodies_wait_for_each_other_and_small_ones_do_not() {
+/// Answers the length of a body, large ones when they are let; says how many large ones are in the handler.
+fn held(stack: Stack) -> (Router, Arc<Semaphore>, Arc<Semaphore>) {
     let (entered, release) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (inside, go_on) = (entered.clone(), release.clone());
     let echo = async move |body: Bytes| {
@@ -89,20 +88,57 @@ async fn large_bodies_wait_for_each_other_and_small_ones_do_not() {
         }
         body.len().to_string()
     };
-    let app = Stack::new("test").apply(Router::new().route("/echo", post(echo)));
-    let sized = |length: usize| send(vec![b'x'; length].into());
-    let large: Vec<_> = (0..=LARGE_BODIES).map(|_| tokio::spawn(app.clone().oneshot(sized(SMALL_BODY + 1)))).collect();
-    entered.acquire_many(u32::try_from(LARGE_BODIES).unwrap()).await.unwrap().forget();
+    (stack.apply(Router::new().route("/echo", post(echo))), entered, release)
+}
 
-    assert_eq!(ask(&app, sized(SMALL_BODY)).await.2, SMALL_BODY.to_string());
+fn sized(length: usize) -> Request<Body> {
+    let mut request = send(vec![b'x'; length].into());
+    request.headers_mut().insert("content-length", length.into());
+    request
+}
+
+async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
+}
+
+/// Whoever sends large bodies gets in the way of other large bodies, never of those that clients send.
+#[tokio::test]
+async fn large_bodies_wait_for_memory_and_small_ones_do_not() {
+    // Room for four of two pieces each.
+    let (app, entered, release) = held(Stack::new("test").body_limit(4 * SMALL_BODY).body_memory(8 * SMALL_BODY));
+    let large: Vec<_> = (0..5).map(|_| tokio::spawn(app.clone().oneshot(sized(SMALL_BODY + 1)))).collect();
+    entered.acquire_many(4).await.unwrap().forget();
+
+    assert_eq!(ask(&app, sized(SMALL_BODY)).await.2, SMALL_BODY.to_string());
+    settle().await;
     assert_eq!(entered.available_permits(), 0, "one more large body is in memory than may be");
     release.add_permits(large.len());
     for one in large {
         assert_eq!(one.await.unwrap().unwrap().status(), StatusCode::OK);
     }
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_takes_the_room_of_the_largest() {
+    let (app, entered, release) = held(Stack::new("test").body_limit(4 * SMALL_BODY).body_memory(5 * SMALL_BODY));
+    let chunks = [vec![b'x'; SMALL_BODY], vec![b'x'; 1]].map(Ok::<_, std::io::Error>);
+    let unknown = tokio::spawn(app.clone().oneshot(send(Body::from_stream(futures_util::stream::iter(chunks)))));
+    entered.acquire().await.unwrap().forget();
+    let declared = tokio::spawn(app.clone().oneshot(sized(SMALL_BODY + 1)));
+    settle().await;
+    assert_eq!(entered.available_permits(), 0, "two pieces are not free while four of five are taken");
+    release.add_permits(2);
+    assert_eq!(unknown.await.unwrap().unwrap().status(), StatusCode::OK);
+    assert_eq!(declared.await.unwrap().unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_body_as_large_as_all_memory_passes() {
+    let (app, _, release) = held(Stack::new("test").body_limit(3 * SMALL_BODY + 1).body_memory(1));
+    release.add_permits(1);
+    assert_eq!(ask(&app, sized(3 * SMALL_BODY + 1)).await.2, (3 * SMALL_BODY + 1).to_string());
 }
 
 #[tokio::test]
