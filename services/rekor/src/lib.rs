@@ -4,5 +4,11 @@
 //! contracts. What the faces share is this process and its database.
 //!
 //! - [`v2`]: `POST /api/v2/log/entries`, checkpoint, tiles and entry bundles.
+//! - [`v1`]: `POST /api/v1/log/entries` with a promise, entries by index and id, proofs, the search index.
 
+mod host;
+mod start;
+pub mod v1;
 pub mod v2;
+
+pub use start::{SharedDatabase, StartError};

@@ -11,9 +11,9 @@ use tlog::Log;
 use tlog::sqlite::Database;
 
 use super::Config;
-use super::error::StartError;
 use super::start::{Identity, LOG_NAME, identify};
 use super::submission::HashedrekordSubmission;
+use crate::start::StartError;
 
 /// Entries that every log of ours begins with.
 ///

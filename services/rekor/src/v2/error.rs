@@ -1,20 +1,15 @@
-//! Why an entry was not logged, or the log not opened, and how that is said.
+//! Why an entry was not logged, and how that is said.
 
-use std::error::Error;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use chassis::Explain;
 use chassis::layers::Failure;
 use chassis::reason::{chain, coded};
 use entry::RequestError;
-use keys::KeyFileError;
-use tlog::sqlite::DatabaseError;
-use tlog::{AppendError, OpenError, UnsuitableSigner};
+use tlog::AppendError;
 
 use super::gateway::{Code, problem};
-use super::origin::OriginError;
 
 /// A request to log an entry failed: by the caller's doing, or ours.
 #[derive(Debug, thiserror::Error)]
@@ -87,70 +82,4 @@ impl IntoResponse for WriteError {
             }
         }
     }
-}
-
-/// The log cannot be made or opened: the operator's concern.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The public URL cannot name a log.
-    #[error("the transparency log cannot have this public URL")]
-    PublicUrl(#[from] OriginError),
-    /// The key cannot be read.
-    #[error("the transparency log has no key")]
-    KeyFile(#[from] KeyFileError),
-    /// The key cannot sign for a log.
-    #[error("the transparency log cannot be signed with this key")]
-    Signer(#[from] UnsuitableSigner),
-    /// The database cannot be used.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// What is in the database does not fit the rest, or itself.
-    #[error(transparent)]
-    Log(#[from] OpenError),
-    /// The first entries could not be written.
-    #[error("the transparency log was made, and its entry {number} could not be written")]
-    Seed {
-        /// Which of them.
-        number: u64,
-        /// Why.
-        #[source]
-        source: Box<dyn Error + Send + Sync>,
-    },
-}
-
-impl Explain for StartError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::PublicUrl(_) => "log_public_url",
-            Self::KeyFile(_) => "log_key_file",
-            Self::Signer(_) => "log_key_unsuitable",
-            Self::Database(error) => error.code(),
-            Self::Log(error) => error.code(),
-            Self::Seed { .. } => "log_seed",
-        }
-    }
-
-    fn details(&self) -> Vec<String> {
-        match self {
-            Self::Database(error) => error.details(),
-            Self::Log(error) => error.details().into_iter().chain(causes(error)).collect(),
-            Self::PublicUrl(_) | Self::KeyFile(_) | Self::Signer(_) | Self::Seed { .. } => causes(self),
-        }
-    }
-
-    fn advice(&self) -> Option<String> {
-        let advice = match self {
-            Self::Database(error) => error.advice(),
-            Self::Log(error) => return Some(error.advice()),
-            Self::PublicUrl(_) => "Set rekor_v2.public_url to the name the log was created with.",
-            Self::KeyFile(_) => "Restore the key file from a backup; the key of a log is never made anew.",
-            Self::Signer(_) => "Use the key that the log was created with.",
-            Self::Seed { .. } => "Remove what init left behind and run it again.",
-        };
-        Some(advice.to_owned())
-    }
-}
-
-fn causes(error: &dyn Error) -> Vec<String> {
-    std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string).collect()
 }

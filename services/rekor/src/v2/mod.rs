@@ -21,11 +21,12 @@ mod write;
 use merkle::Hash;
 use tlog::Log;
 
+pub use crate::host::OriginError;
+pub use crate::start::StartError;
 pub use config::Config;
 pub use create::{Created, SEEDS, create};
-pub use error::StartError;
-pub use origin::{OriginError, origin_of};
-pub use start::{Identity, RekorV2, open};
+pub use origin::origin_of;
+pub use start::{Identity, RekorV2, open, open_in};
 
 /// What the handlers share.
 #[derive(Debug)]

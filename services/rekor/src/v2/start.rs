@@ -2,32 +2,29 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::Router;
 use chassis::ReadyCheck;
-use chassis::reason::chain;
 use clock::Clock;
 use entry::MAX_BODY;
 use keys::{FileKey, Signer as _};
 use merkle::Hash;
 use note::Checkpoint;
 use pki::PublicKey;
-use tlog::sqlite::Database;
 use tlog::{Limits, Log, NoteSigner, TreeHeadSigner};
 
 use super::bundles::Bundles;
-use super::error::StartError;
 use super::origin::origin_of;
 use super::{App, Config, metric, router};
+use crate::start::{DatabaseAnswers, SharedDatabase, StartError};
 
 /// Name of this log in the database that it shares with the other faces.
 pub(super) const LOG_NAME: &str = "rekor-v2";
 
-/// A running Rekor v2 log: a handle, cheap to clone.
-#[derive(Debug, Clone)]
+/// A running Rekor v2 log.
+#[derive(Debug)]
 pub struct RekorV2 {
     app: Arc<App>,
-    database: Database,
+    database: SharedDatabase,
     identity: Identity,
 }
 
@@ -49,8 +46,20 @@ pub struct Identity {
 /// # Errors
 /// [`StartError`], naming what does not agree with what.
 pub async fn open(config: &Config, clock: Arc<dyn Clock>, published: Option<Checkpoint>) -> Result<RekorV2, StartError> {
+    open_in(config, SharedDatabase::open(&config.database).await?, clock, published).await
+}
+
+/// As [`open`], in a database that another face of this process has open too.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_in(
+    config: &Config,
+    database: SharedDatabase,
+    clock: Arc<dyn Clock>,
+    published: Option<Checkpoint>,
+) -> Result<RekorV2, StartError> {
     let (identity, signer) = identify(config)?;
-    let database = Database::open(&config.database).await?;
     let limits = Limits { entry_bytes: MAX_BODY, ..Limits::default() };
     let log = Log::open_with(Arc::new(database.log(LOG_NAME)), signer, clock, published, limits).await?;
     metric::announce();
@@ -111,18 +120,4 @@ pub(super) fn identify(config: &Config) -> Result<(Identity, Arc<dyn TreeHeadSig
     let public_key = key.public_key().clone();
     let signer = NoteSigner::new(&origin, Arc::new(key))?;
     Ok((Identity { origin, log_id: signer.key_id(), public_key }, Arc::new(signer)))
-}
-
-struct DatabaseAnswers(Log);
-
-#[async_trait]
-impl ReadyCheck for DatabaseAnswers {
-    fn name(&self) -> &str {
-        "database answers"
-    }
-
-    async fn check(&self) -> Result<(), String> {
-        // Any hash will do: what counts is that the index can be read.
-        self.0.index_of(&self.0.key_id()).await.map(drop).map_err(|error| chain(&error))
-    }
 }

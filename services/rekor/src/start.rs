@@ -1,0 +1,118 @@
+//! Why a log cannot be made or opened, and what else its faces share of opening one.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chassis::reason::{causes, chain};
+use chassis::{Explain, ReadyCheck};
+use keys::KeyFileError;
+use tlog::sqlite::{Database, DatabaseError, SqliteStore};
+use tlog::{Log, OpenError, UnsuitableSigner};
+
+use crate::host::OriginError;
+
+/// The database of the faces, opened once in a process: a handle, cheap to clone.
+///
+/// A file is locked by who has it open, so two faces that keep their logs in one file must share one of these.
+#[derive(Debug, Clone)]
+pub struct SharedDatabase(Arc<Database>);
+
+impl SharedDatabase {
+    /// Opens the file, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// A file that is missing, is no database of logs, has an unknown schema, or is in use.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StartError> {
+        Ok(Self(Arc::new(Database::open(path).await?)))
+    }
+
+    pub(crate) fn log(&self, name: &str) -> SqliteStore {
+        self.0.log(name)
+    }
+
+    /// Lets go of it; the last one to do so ends its connections.
+    pub(crate) async fn close(self) {
+        if let Some(database) = Arc::into_inner(self.0) {
+            database.close().await;
+        }
+    }
+}
+
+/// Ready while the database answers.
+pub(crate) struct DatabaseAnswers(pub(crate) Log);
+
+#[async_trait]
+impl ReadyCheck for DatabaseAnswers {
+    fn name(&self) -> &str {
+        "database answers"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        // Any hash will do: what counts is that the index can be read.
+        self.0.index_of(&self.0.key_id()).await.map(drop).map_err(|error| chain(&error))
+    }
+}
+
+/// The log cannot be made or opened: the operator's concern.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The public URL cannot name a log.
+    #[error("the transparency log cannot have this public URL")]
+    PublicUrl(#[from] OriginError),
+    /// The key cannot be read.
+    #[error("the transparency log has no key")]
+    KeyFile(#[from] KeyFileError),
+    /// The key cannot sign for a log.
+    #[error("the transparency log cannot be signed with this key")]
+    Signer(#[from] UnsuitableSigner),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// What is in the database does not fit the rest, or itself.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// The first entries could not be written.
+    #[error("the transparency log was made, and its entry {number} could not be written")]
+    Seed {
+        /// Which of them.
+        number: u64,
+        /// Why.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl Explain for StartError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::PublicUrl(_) => "log_public_url",
+            Self::KeyFile(_) => "log_key_file",
+            Self::Signer(_) => "log_key_unsuitable",
+            Self::Database(error) => error.code(),
+            Self::Log(error) => error.code(),
+            Self::Seed { .. } => "log_seed",
+        }
+    }
+
+    fn details(&self) -> Vec<String> {
+        match self {
+            Self::Database(error) => error.details(),
+            Self::Log(error) => error.details().into_iter().chain(causes(error.source())).collect(),
+            Self::PublicUrl(_) | Self::KeyFile(_) | Self::Signer(_) | Self::Seed { .. } => causes(self.source()),
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        let advice = match self {
+            Self::Database(error) => error.advice(),
+            Self::Log(error) => return Some(error.advice()),
+            Self::PublicUrl(_) => "Set the public_url of the log to the one it was created with.",
+            Self::KeyFile(_) => "Restore the key file from a backup; the key of a log is never made anew.",
+            Self::Signer(_) => "Use the key that the log was created with.",
+            Self::Seed { .. } => "Mend the cause and run the command again; `chancery init` starts over by itself.",
+        };
+        Some(advice.to_owned())
+    }
+}

@@ -1,0 +1,18 @@
+//! Configuration of a Rekor v1 log.
+
+use chassis::config::{FilePath, ListenConfig};
+use serde::{Deserialize, Serialize};
+
+/// Section `rekor_v1` of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Base URL that clients use, without a trailing slash; its host is in the log's origin, for ever.
+    pub public_url: String,
+    /// Where it listens.
+    pub http: ListenConfig,
+    /// The log's database file, which may hold the Rekor v2 log too. Created by `init`, never by serving.
+    pub database: FilePath,
+    /// The log's private key, PKCS#8 PEM, ECDSA P-256.
+    pub key: FilePath,
+}

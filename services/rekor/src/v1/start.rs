@@ -1,0 +1,140 @@
+//! Opening the log. Nothing is created here: whatever is missing or does not fit is an error that says what to do.
+
+use std::sync::Arc;
+
+use axum::Router;
+use chassis::ReadyCheck;
+use clock::Clock;
+use keys::{FileKey, Signer};
+use merkle::Hash;
+use note::{Checkpoint, split_rekor_v1_origin};
+use pki::PublicKey;
+use tlog::{Log, NoteSigner, OpenError, Store as _, TreeHeadSigner as _};
+
+use super::{App, Config, TreeId, metric, router};
+use crate::host::host_of;
+use crate::start::{DatabaseAnswers, SharedDatabase, StartError};
+
+/// Name of this log in the database that it shares with the other face.
+pub(super) const LOG_NAME: &str = "rekor-v1";
+
+/// A running Rekor v1 log.
+#[derive(Debug)]
+pub struct RekorV1 {
+    app: Arc<App>,
+    database: SharedDatabase,
+    identity: Identity,
+}
+
+/// What makes the log this log. It goes into the trusted root and never changes.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// First line of every checkpoint: `host - tree id`.
+    pub origin: String,
+    /// The log's one tree.
+    pub tree: TreeId,
+    /// `logId.keyId`: SHA-256 of the key's SubjectPublicKeyInfo.
+    pub log_id: Hash,
+    /// The log's key.
+    pub public_key: PublicKey,
+}
+
+/// Opens the log that [`create`](super::create) made, after checking that name, key, state, tiles and entries agree.
+///
+/// `published` is a checkpoint that is known from elsewhere to have been published, if there is one: the log must reach it.
+///
+/// # Errors
+/// [`StartError`], naming what does not agree with what.
+pub async fn open(config: &Config, clock: Arc<dyn Clock>, published: Option<Checkpoint>) -> Result<RekorV1, StartError> {
+    open_in(config, SharedDatabase::open(&config.database).await?, clock, published).await
+}
+
+/// As [`open`], in a database that another face of this process has open too.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_in(
+    config: &Config,
+    database: SharedDatabase,
+    clock: Arc<dyn Clock>,
+    published: Option<Checkpoint>,
+) -> Result<RekorV1, StartError> {
+    let host = host_of(&config.public_url)?;
+    let key: Arc<dyn Signer> = Arc::new(FileKey::load(&config.key)?);
+    let store = database.log(LOG_NAME);
+    let tree = stored_tree(&store, &host).await?;
+    let (identity, signer) = identify(&host, tree, key.clone())?;
+    let log = Log::open(Arc::new(store), Arc::new(signer), clock, published).await?;
+    metric::announce();
+    Ok(RekorV1 { app: Arc::new(App { log, tree, key }), database, identity })
+}
+
+impl RekorV1 {
+    /// Everything it answers, layers included.
+    pub fn router(&self) -> Router {
+        router::router(Arc::clone(&self.app))
+    }
+
+    /// What goes into the trusted root.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The newest signed checkpoint, as it is served.
+    #[must_use]
+    pub fn checkpoint(&self) -> String {
+        self.app.log.checkpoint().note.clone()
+    }
+
+    /// Takes no more entries for ever; reads go on.
+    ///
+    /// # Errors
+    /// When the database fails; then try again until it does not.
+    pub async fn freeze(&self) -> Result<(), tlog::StoreError> {
+        self.app.log.freeze().await
+    }
+
+    /// Ready while the database answers.
+    #[must_use]
+    pub fn ready(&self) -> Arc<dyn ReadyCheck> {
+        Arc::new(DatabaseAnswers(self.app.log.clone()))
+    }
+
+    /// Writes what waits, answers it, and lets go of the database.
+    pub async fn close(self) {
+        self.app.log.clone().close().await;
+        self.database.close().await;
+    }
+}
+
+#[cfg(test)]
+impl RekorV1 {
+    pub(super) fn app(&self) -> &App {
+        &self.app
+    }
+}
+
+/// Who the log is, and what signs for it.
+pub(super) fn identify(host: &str, tree: TreeId, key: Arc<dyn Signer>) -> Result<(Identity, NoteSigner), StartError> {
+    let public_key = key.public_key().clone();
+    let signer = NoteSigner::rekor_v1(host, tree.get(), key)?;
+    let identity = Identity { origin: signer.origin().to_owned(), tree, log_id: signer.key_id(), public_key };
+    Ok((identity, signer))
+}
+
+/// The tree that was drawn when the log was created. It is kept in the origin, the one place where clients see it.
+pub(super) async fn stored_tree(store: &tlog::sqlite::SqliteStore, host: &str) -> Result<TreeId, StartError> {
+    let database = store.location();
+    let state = match store.state().await {
+        Ok(Some(state)) => state,
+        Ok(None) => return Err(OpenError::Missing { database }.into()),
+        Err(source) => return Err(OpenError::Store { database, source }.into()),
+    };
+    let tree = split_rekor_v1_origin(&state.origin).and_then(|(_, tree)| tree.parse().ok());
+    // Under another host the engine finds that the origins differ; here only that there is no tree.
+    tree.ok_or_else(|| {
+        let given = format!("{host} - TREE");
+        OpenError::OriginMismatch { database, stored: state.origin, given }.into()
+    })
+}
