@@ -127,34 +127,36 @@ async fn a_start_without_the_upstream_serves_what_is_there() {
 async fn an_upstream_that_stops_half_way_leaves_nothing_wrong_behind() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let world = World::new().await;
-    for (prefix, peer, line) in world.upstreams() {
-        for pull in [Pull::Crane, Pull::Oras] {
-            let image = Image::plain(&noise(24 << 20));
-            let tag = format!("{pull:?}").to_ascii_lowercase();
-            Registry::at(&peer.url()).push("big", &tag, &image).await;
-            let name = format!("{}/{prefix}/big:{tag}", world.gateway.host());
-            let here = world.gateway.registry();
-            let _ = here.manifest(&format!("{prefix}/big"), &tag).await.expect(200);
+    tokio::join!(
+        breaks_off(&world.gateway, "new", &world.new, &world.new_line, Pull::Crane),
+        breaks_off(&world.gateway, "old", &world.old, &world.old_line, Pull::Oras),
+    );
+}
 
-            line.slow(16 << 20);
-            let before = line.carried();
-            let pulling = tokio::task::spawn_blocking({
-                let name = name.clone();
-                move || pull.run(&name)
-            });
-            wait_until("a third has come", Duration::from_secs(60), async || line.carried() - before > 8 << 20).await;
-            line.down();
-            let ended = pulling.await.unwrap();
-            assert_ne!(ended.code, Some(0), "it had a third of the layer: {ended}");
-            let answer = here.blob(&format!("{prefix}/big"), &image.blobs[1].digest).await;
-            assert!(answer.status == 502 || answer.status == 503, "{prefix}: nothing is shown of what is not whole: {answer}");
+async fn breaks_off(gateway: &Gateway, prefix: &str, peer: &Peer, line: &Relay, pull: Pull) {
+    let image = Image::plain(&noise(24 << 20));
+    Registry::at(&peer.url()).push("big", "1", &image).await;
+    let (here, repository) = (gateway.registry(), format!("{prefix}/big"));
+    let name = format!("{}/{repository}:1", gateway.host());
+    let _ = here.manifest(&repository, "1").await.expect(200);
 
-            line.up();
-            line.fast();
-            pull.run(&name).ok();
-            here.assert_whole(&format!("{prefix}/big"), &tag).await;
-        }
-    }
+    line.slow(16 << 20);
+    let before = line.carried();
+    let pulling = tokio::task::spawn_blocking({
+        let name = name.clone();
+        move || pull.run(&name)
+    });
+    wait_until("a third has come", Duration::from_secs(60), async || line.carried() - before > 8 << 20).await;
+    line.down();
+    let ended = pulling.await.unwrap();
+    assert_ne!(ended.code, Some(0), "it had a third of the layer: {ended}");
+    let answer = here.blob(&repository, &image.blobs[1].digest).await;
+    assert!(answer.status == 502 || answer.status == 503, "{prefix}: nothing is shown of what is not whole: {answer}");
+
+    line.up();
+    line.fast();
+    pull.run(&name).ok();
+    here.assert_whole(&repository, "1").await;
 }
 
 /// A client that pulls.
