@@ -21,18 +21,67 @@ impl rs_merkle::Hasher for Rfc6962 {
     }
 }
 
+/// Every size whose tree is compared leaf by leaf.
+const SMALL: usize = 1_000;
+
+/// Astride the size at which the first tile of tiles of tiles begins: 256^2.
+const AROUND_TILES_OF_TILES: [usize; 5] = [65_534, 65_535, 65_536, 65_537, 65_793];
+
+/// Leaves where something changes: at the ends, at the edges of tiles, and at the largest powers of two below the size.
+fn telling(size: usize) -> Vec<usize> {
+    let top = size.next_power_of_two() / 2;
+    let mut indexes =
+        vec![0, 1, 254, 255, 256, 257, 65_279, 65_280, 65_535, 65_536, top - 1, top, size / 2, size / 3, size - 2, size - 1];
+    indexes.retain(|index| *index < size);
+    indexes
+}
+
+fn assert_paths_agree(
+    ours: &FullTree,
+    theirs: &rs_merkle::MerkleTree<Rfc6962>,
+    size: usize,
+    indexes: impl Iterator<Item = usize>,
+) {
+    assert_eq!(Some(*ours.root_at(size as u64).as_bytes()), theirs.root());
+    for index in indexes {
+        let proof = ours.prove(&ProofPlan::inclusion(index as u64, size as u64).unwrap());
+        let bytes: Vec<_> = proof.iter().map(|hash| *hash.as_bytes()).collect();
+        assert_eq!(bytes, theirs.proof(&[index]).proof_hashes(), "leaf {index} of {size}");
+    }
+}
+
 #[test]
 fn roots_and_paths_agree_with_rs_merkle_for_every_size() {
-    let leaves = decimal_leaves(300);
+    let leaves = decimal_leaves(SMALL as u64);
     let ours = FullTree::new(&leaves);
     let raw: Vec<_> = leaves.iter().map(|leaf| *leaf.as_bytes()).collect();
-    for size in 1..=300_usize {
+    for size in 1..=SMALL {
         let theirs = rs_merkle::MerkleTree::<Rfc6962>::from_leaves(&raw[..size]);
-        assert_eq!(Some(*ours.root_at(size as u64).as_bytes()), theirs.root());
-        for index in 0..size {
-            let proof = ours.prove(&ProofPlan::inclusion(index as u64, size as u64).unwrap());
-            let bytes: Vec<_> = proof.iter().map(|hash| *hash.as_bytes()).collect();
-            assert_eq!(bytes, theirs.proof(&[index]).proof_hashes(), "leaf {index} of {size}");
+        assert_paths_agree(&ours, &theirs, size, 0..size);
+    }
+}
+
+#[test]
+fn roots_and_paths_agree_with_rs_merkle_around_tiles_of_tiles() {
+    let leaves = decimal_leaves(66_000);
+    let ours = FullTree::new(&leaves);
+    let raw: Vec<_> = leaves.iter().map(|leaf| *leaf.as_bytes()).collect();
+    for size in AROUND_TILES_OF_TILES {
+        let theirs = rs_merkle::MerkleTree::<Rfc6962>::from_leaves(&raw[..size]);
+        assert_paths_agree(&ours, &theirs, size, telling(size).into_iter());
+    }
+}
+
+#[test]
+fn consistency_agrees_with_the_rfc_for_every_size_and_around_tiles_of_tiles() {
+    let leaves = decimal_leaves(66_000);
+    let tree = FullTree::new(&leaves);
+    for new in (2..=SMALL).chain(AROUND_TILES_OF_TILES) {
+        let new_root = tree.root_at(new as u64);
+        for old in telling(new).into_iter().filter(|old| *old > 0) {
+            let proof = tree.prove(&ProofPlan::consistency(old as u64, new as u64).unwrap());
+            assert_eq!(proof, naive_consistency(old, &leaves[..new]), "{old} to {new}");
+            verify_consistency(old as u64, new as u64, &proof, &tree.root_at(old as u64), &new_root).unwrap();
         }
     }
 }
