@@ -9,7 +9,7 @@ use keys::{FileKey, Signer};
 use merkle::Hash;
 use note::{Checkpoint, split_rekor_v1_origin};
 use pki::PublicKey;
-use tlog::{Log, NoteSigner, OpenError, Store as _, TreeHeadSigner as _};
+use tlog::{Log, NoteSigner, OpenError, Store as _, StoreError, TreeHeadSigner as _};
 
 use super::{App, Config, TreeId, metric, router};
 use crate::host::host_of;
@@ -129,6 +129,7 @@ pub(super) async fn stored_tree(store: &tlog::sqlite::SqliteStore, host: &str) -
     let state = match store.state().await {
         Ok(Some(state)) => state,
         Ok(None) => return Err(OpenError::Missing { database }.into()),
+        Err(StoreError::Damaged { what }) => return Err(OpenError::StateDamaged { database, what }.into()),
         Err(source) => return Err(OpenError::Store { database, source }.into()),
     };
     let tree = split_rekor_v1_origin(&state.origin).and_then(|(_, tree)| tree.parse().ok());
