@@ -14,6 +14,7 @@ const SERVICES: &[(&str, &str)] = &[
     ("fulcio", "fulcio"),
     ("ctlog", "ctlog"),
     ("rekor-v2", "rekor_v2"),
+    ("rekor-v1", "rekor_v1"),
     ("tsa", "tsa"),
     ("tuf", "tuf"),
     ("registry", "gateway"),

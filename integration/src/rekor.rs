@@ -46,7 +46,7 @@ impl Log {
     /// The log of an environment.
     ///
     /// # Panics
-    /// The trusted root does not have exactly one log, with an ECDSA key.
+    /// The trusted root does not have exactly one log of this URL, with an ECDSA key.
     #[must_use]
     pub fn of(environment: &Environment) -> Self {
         Self::new(environment.get("CHANCERY_REKOR_URL"), &environment.path("CHANCERY_TRUSTED_ROOT"), testkit::http(&[]))
@@ -60,8 +60,9 @@ impl Log {
     pub fn new(url: &str, trusted_root: &std::path::Path, http: reqwest::Client) -> Self {
         let trusted_root: Value =
             serde_json::from_slice(&std::fs::read(trusted_root).expect("it can be read")).expect("it is JSON");
-        let [log] = trusted_root["tlogs"].as_array().expect("it has logs").as_slice() else { panic!("one log expected") };
-        assert_eq!(log["baseUrl"], url);
+        let logs: Vec<&Value> =
+            trusted_root["tlogs"].as_array().expect("it has logs").iter().filter(|log| log["baseUrl"] == url).collect();
+        let [log] = logs.as_slice() else { panic!("one log expected") };
         let spki = decoded(&log["publicKey"]["rawBytes"]);
         let key_id = ecdsa_key_id(&spki);
         assert_eq!(decoded(&log["logId"]["keyId"]), key_id.as_bytes(), "the log id is the whole key id");

@@ -119,20 +119,49 @@ enum Damage {
 
 const DAMAGES: &[(Damage, &[&str])] = &[
     (Damage::Byte("keys/rekor-v2.pem", 60), &["key"]),
+    (Damage::Byte("keys/rekor-v1.pem", 60), &["key"]),
     (Damage::Byte("keys/ctlog.pem", 60), &["key"]),
     (Damage::Byte("keys/fulcio-intermediate.pem", 60), &["key"]),
     (Damage::Byte("keys/tsa.pem", 60), &["key"]),
     (Damage::OtherKey("keys/rekor-v2.pem"), &["key_mismatch", "anchors"]),
+    (Damage::OtherKey("keys/rekor-v1.pem"), &["key_mismatch", "anchors"]),
     (Damage::OtherKey("keys/ctlog.pem"), &["key_mismatch", "anchors"]),
     (Damage::OtherKey("keys/tsa.pem"), &["key_mismatch", "anchors"]),
     (Damage::Byte("anchors.json", 100), &["anchors"]),
     (Damage::Byte("trust/trusted_root.json", 40), &["anchor_mismatch"]),
-    (Damage::Value("db/rekor.db", "SELECT root FROM log", "UPDATE log SET root = $1"), &["log_state_damaged"]),
-    (Damage::Value("db/rekor.db", "SELECT frontier FROM log", "UPDATE log SET frontier = $1"), &["log_state_damaged"]),
     (
-        Damage::Value("db/rekor.db", "SELECT key_id FROM log", "UPDATE log SET key_id = $1"),
+        Damage::Value(
+            "db/rekor.db",
+            "SELECT root FROM log WHERE name = 'rekor-v2'",
+            "UPDATE log SET root = $1 WHERE name = 'rekor-v2'",
+        ),
+        &["log_state_damaged"],
+    ),
+    (
+        Damage::Value(
+            "db/rekor.db",
+            "SELECT root FROM log WHERE name = 'rekor-v1'",
+            "UPDATE log SET root = $1 WHERE name = 'rekor-v1'",
+        ),
+        &["log_state_damaged"],
+    ),
+    (
+        Damage::Value(
+            "db/rekor.db",
+            "SELECT frontier FROM log WHERE name = 'rekor-v2'",
+            "UPDATE log SET frontier = $1 WHERE name = 'rekor-v2'",
+        ),
+        &["log_state_damaged"],
+    ),
+    (
+        Damage::Value(
+            "db/rekor.db",
+            "SELECT key_id FROM log WHERE name = 'rekor-v2'",
+            "UPDATE log SET key_id = $1 WHERE name = 'rekor-v2'",
+        ),
         &["log_key_mismatch", "log_state_damaged"],
     ),
+    // The Rekor v2 log is the first of its database, and the only one with a full tile.
     (
         Damage::Value(
             "db/rekor.db",
@@ -144,16 +173,16 @@ const DAMAGES: &[(Damage, &[&str])] = &[
     (
         Damage::Value(
             "db/rekor.db",
-            "SELECT leaf_hash FROM entry ORDER BY idx DESC LIMIT 1",
-            "UPDATE entry SET leaf_hash = $1 WHERE idx = (SELECT max(idx) FROM entry)",
+            "SELECT leaf_hash FROM entry WHERE log = 1 ORDER BY idx DESC LIMIT 1",
+            "UPDATE entry SET leaf_hash = $1 WHERE log = 1 AND idx = (SELECT max(idx) FROM entry WHERE log = 1)",
         ),
         &["log_entry_damaged"],
     ),
     (
         Damage::Value(
             "db/rekor.db",
-            "SELECT data FROM entry ORDER BY idx DESC LIMIT 1",
-            "UPDATE entry SET data = $1 WHERE idx = (SELECT max(idx) FROM entry)",
+            "SELECT data FROM entry WHERE log = 1 ORDER BY idx DESC LIMIT 1",
+            "UPDATE entry SET data = $1 WHERE log = 1 AND idx = (SELECT max(idx) FROM entry WHERE log = 1)",
         ),
         &["log_entry_damaged"],
     ),

@@ -37,7 +37,7 @@ async fn cosign_signs_over_https_and_certificates_are_replaced_while_running() {
 
     installation.replace_certificate(&new);
     let (knows_old, knows_new) = (testkit::http(&[&old.pem()]), testkit::http(&[&new.pem()]));
-    for service in ["fulcio", "ctlog", "rekor-v2", "tsa", "tuf", "registry"] {
+    for service in ["fulcio", "ctlog", "rekor-v2", "rekor-v1", "tsa", "tuf", "registry"] {
         let url = installation.url(service);
         wait_until(&format!("{service} serves the new certificate"), Duration::from_secs(30), async || {
             knows_new.get(&url).send().await.is_ok()

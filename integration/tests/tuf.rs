@@ -31,9 +31,11 @@ async fn short_lived_timestamps_are_signed_again_in_time() {
 async fn targets_are_the_files_that_were_handed_out() {
     let lab = Chancery::lab().await;
     let targets = get(&lab, &format!("/{}.targets.json", version_of(&lab, "snapshot", "targets.json").await)).await;
-    for (name, variable) in
-        [("trusted_root.json", "CHANCERY_TRUSTED_ROOT"), ("signing_config.v0.2.json", "CHANCERY_SIGNING_CONFIG")]
-    {
+    for (name, variable) in [
+        ("trusted_root.json", "CHANCERY_TRUSTED_ROOT"),
+        ("signing_config.v0.2.json", "CHANCERY_SIGNING_CONFIG"),
+        ("signing_config_rekor_v1.v0.2.json", "CHANCERY_SIGNING_CONFIG_V1"),
+    ] {
         let sha256 =
             targets["signed"]["targets"][name]["hashes"]["sha256"].as_str().unwrap_or_else(|| panic!("{name}: {targets}"));
         let served = bytes(&lab, &format!("/targets/{sha256}.{name}")).await;

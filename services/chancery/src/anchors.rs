@@ -25,12 +25,18 @@ pub(crate) struct Anchors {
     pub ctlog: LogAnchors,
     /// The Rekor v2 log.
     pub rekor_v2: RekorAnchors,
+    /// The Rekor v1 log; none in an installation that was made before there was one, and has not got it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rekor_v1: Option<RekorAnchors>,
     /// The timestamp authority.
     pub tsa: TsaAnchors,
     /// The trust root.
     pub tuf: TufAnchors,
     /// Digest of `trust/trusted_root.json`.
     pub trusted_root: String,
+    /// Digest of the one before it, while it is being replaced: until that is done, either may lie there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted_root_before: Option<String>,
 }
 
 /// See [`Anchors`].
@@ -63,7 +69,7 @@ pub(crate) struct RekorAnchors {
     pub origin: String,
     /// The log's key; for an ECDSA key this is also its log id.
     pub key: String,
-    /// The checkpoint over the entries that `init` wrote: every later tree must contain that one, so a database with another
+    /// The checkpoint over the entries that the log was created with: every later tree must contain that one, so a database with another
     /// beginning is noticed even under the same key.
     pub checkpoint: String,
 }
@@ -181,9 +187,15 @@ mod tests {
                 key: "55".into(),
                 checkpoint: "log1.rekor.corp.example\n2\n".into(),
             },
+            rekor_v1: Some(RekorAnchors {
+                origin: "rekor-v1.corp.example - 12".into(),
+                key: "66".into(),
+                checkpoint: "rekor-v1.corp.example - 12\n2\n".into(),
+            }),
             tsa: TsaAnchors { root_certificate: "dd".into(), certificate: "ee".into(), key: "ff".into() },
             tuf: TufAnchors { root_json: "00".into(), snapshot_key: "11".into(), timestamp_key: "22".into() },
             trusted_root: "33".into(),
+            trusted_root_before: None,
         }
     }
 
@@ -192,6 +204,17 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), anchors().to_json()).unwrap();
         assert_eq!(Anchors::load(file.path()).unwrap(), anchors());
+    }
+
+    /// What installations wrote that were made before there was a Rekor v1 log.
+    #[test]
+    fn older_anchors_are_read() {
+        let older = Anchors { rekor_v1: None, ..anchors() };
+        let text = older.to_json();
+        assert!(!text.contains("rekor_v1") && !text.contains("trusted_root_before"), "{text}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        assert_eq!(Anchors::load(file.path()).unwrap(), older);
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub(crate) enum Command {
     Fulcio(ConfigArgs),
     /// Run the certificate transparency log alone
     Ctlog(ConfigArgs),
-    /// Run the transparency log alone
+    /// Run the transparency logs alone
     Rekor(ConfigArgs),
     /// Run the timestamp authority alone
     Tsa(ConfigArgs),
@@ -67,6 +67,9 @@ pub(crate) enum Command {
     Tuf(ConfigArgs),
     /// Run the registry alone, or give one to an installation without
     Gateway(GatewayArgs),
+    /// Give a transparency log to an installation without
+    #[command(subcommand)]
+    Log(LogCommand),
     /// Copy an image with everything attached to it to another repository, if its policy allows it
     Promote(PromoteArgs),
     /// Show an image and everything attached to it
@@ -122,7 +125,7 @@ pub(crate) struct LabArgs {
 /// How the lab chooses its ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Ports {
-    /// 5555, 6962, 3003, 3004, 8080, 5000, 8888 and 2112.
+    /// 5555, 6962, 3003, 3000, 3004, 8080, 5000, 8888 and 2112.
     Default,
     /// Whatever is free.
     Auto,
@@ -171,7 +174,7 @@ pub(crate) struct InitArgs {
     /// Gives every service a public URL of its own: SERVICE.DOMAIN over https
     #[arg(long, value_name = "DOMAIN")]
     pub domain: Option<String>,
-    /// The public URL of one service: fulcio, ctlog, rekor-v2, tsa, tuf or registry
+    /// The public URL of one service: fulcio, ctlog, rekor-v2, rekor-v1, tsa, tuf or registry
     #[arg(long, value_name = "SERVICE=URL")]
     pub public_url: Vec<PublicUrl>,
     /// The organization named in certificates
@@ -227,6 +230,41 @@ pub(crate) struct AddArgs {
     /// What clients call it, as registry=URL; registry.DOMAIN over https where the services are below one domain
     #[arg(long, value_name = "registry=URL")]
     pub public_url: Option<PublicUrl>,
+}
+
+/// `chancery log …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Give a transparency log to an installation that was made without it
+    Add(LogAddArgs),
+}
+
+/// `chancery log add`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  chancery log add rekor-v1 --dir /srv/chancery --offline-keys /media/offline\n\n\
+    Stop the transparency log first. Makes key and log, signs the trust root anew with the log in it, and appends one section to\n\
+    chancery.yaml; who trusts this installation trusts it as before, and it may be run again.")]
+pub(crate) struct LogAddArgs {
+    /// Which log
+    #[arg(value_enum, value_name = "LOG")]
+    pub log: AddedLog,
+    /// The installation's folder
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// What clients call it, as rekor-v1=URL; https://rekor-v1.DOMAIN where the services are below one domain
+    #[arg(long, value_name = "rekor-v1=URL")]
+    pub public_url: Option<PublicUrl>,
+    /// Where tuf-targets.pem is, the key that was taken offline; keys/offline in the installation's folder unless told otherwise
+    #[arg(long, value_name = "DIR")]
+    pub offline_keys: Option<PathBuf>,
+}
+
+/// Logs that an installation may have been made without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AddedLog {
+    /// The log that older clients speak.
+    #[value(name = "rekor-v1")]
+    RekorV1,
 }
 
 /// Which registry is meant, and whom to trust.
@@ -316,15 +354,15 @@ pub(crate) struct VerifyArgs {
 }
 
 impl Command {
-    /// The one service that the subcommand runs, if it runs one.
-    pub(crate) fn service(&self) -> Option<(ServiceName, &Path)> {
+    /// The services that the subcommand runs, if it runs some of them alone.
+    pub(crate) fn services(&self) -> Option<(&'static [ServiceName], &Path)> {
         match self {
-            Self::Fulcio(args) => Some((ServiceName::Fulcio, &args.config)),
-            Self::Ctlog(args) => Some((ServiceName::Ctlog, &args.config)),
-            Self::Rekor(args) => Some((ServiceName::RekorV2, &args.config)),
-            Self::Tsa(args) => Some((ServiceName::Tsa, &args.config)),
-            Self::Tuf(args) => Some((ServiceName::Tuf, &args.config)),
-            Self::Gateway(args) => args.config.as_deref().map(|config| (ServiceName::Registry, config)),
+            Self::Fulcio(args) => Some((&[ServiceName::Fulcio], &args.config)),
+            Self::Ctlog(args) => Some((&[ServiceName::Ctlog], &args.config)),
+            Self::Rekor(args) => Some((&[ServiceName::RekorV2, ServiceName::RekorV1], &args.config)),
+            Self::Tsa(args) => Some((&[ServiceName::Tsa], &args.config)),
+            Self::Tuf(args) => Some((&[ServiceName::Tuf], &args.config)),
+            Self::Gateway(args) => args.config.as_deref().map(|config| (&[ServiceName::Registry] as &[ServiceName], config)),
             _ => None,
         }
     }

@@ -31,6 +31,11 @@ pub(crate) fn with_anchors(config: &Config, layout: &Layout, service: ServiceNam
             same_url(service, &section.public_url, anchors)?;
             same_key("the transparency log's key", &section.key, &anchors.rekor_v2.key)
         }),
+        ServiceName::RekorV1 => config.rekor_v1.as_ref().map_or(Ok(()), |section| {
+            same_url(service, &section.public_url, anchors)?;
+            let expected = anchors.rekor_v1.as_ref().ok_or_else(|| unknown(service))?;
+            same_key("the key of the transparency log v1", &section.key, &expected.key)
+        }),
         ServiceName::Tsa => config.tsa.as_ref().map_or(Ok(()), |section| {
             same_url(service, &section.public_url, anchors)?;
             same_key("the timestamp authority's key", &section.key, &anchors.tsa.key)?;
@@ -41,11 +46,11 @@ pub(crate) fn with_anchors(config: &Config, layout: &Layout, service: ServiceNam
             same_key("TUF's snapshot key", &section.snapshot_key, &anchors.tuf.snapshot_key)?;
             same_key("TUF's timestamp key", &section.timestamp_key, &anchors.tuf.timestamp_key)?;
             same_file(&layout.join(names::ROOT_JSON), &anchors.tuf.root_json)?;
-            same_file(&layout.join(names::TRUSTED_ROOT), &anchors.trusted_root)
+            same_trusted_root(&layout.join(names::TRUSTED_ROOT), anchors)
         }),
         // Its name is in nothing that was signed. Whom its policies believe is: this installation, or the one that it was given.
         ServiceName::Registry => config.gateway.as_ref().map_or(Ok(()), |section| match &section.trusted_root {
-            Some(root) if is_ours(root, &layout.join(names::TRUSTED_ROOT)) => same_file(root, &anchors.trusted_root),
+            Some(root) if is_ours(root, &layout.join(names::TRUSTED_ROOT)) => same_trusted_root(root, anchors),
             _ => Ok(()),
         }),
     }
@@ -56,8 +61,16 @@ fn is_ours(path: &Path, ours: &Path) -> bool {
     path == ours || path.canonicalize().is_ok_and(|path| ours.canonicalize().is_ok_and(|ours| path == ours))
 }
 
+/// Where a run of `log add` was cut off, the file may be the one from before it.
+fn same_trusted_root(path: &Path, anchors: &Anchors) -> Outcome {
+    match &anchors.trusted_root_before {
+        Some(before) if same_file(path, before).is_ok() => Ok(()),
+        _ => same_file(path, &anchors.trusted_root),
+    }
+}
+
 fn same_url(service: ServiceName, found: &str, anchors: &Anchors) -> Outcome {
-    let expected = anchors.public_urls.of(service);
+    let expected = anchors.public_urls.get(service).ok_or_else(|| unknown(service))?;
     if found == expected {
         return Ok(());
     }
@@ -65,6 +78,12 @@ fn same_url(service: ServiceName, found: &str, anchors: &Anchors) -> Outcome {
         .detail(format!("configuration  {found}"))
         .detail(format!("created with   {expected}"))
         .advise("It is part of origins, the trusted root and signing configs, so clients would refuse what this service signs. Set it back."))
+}
+
+fn unknown(service: ServiceName) -> Failure {
+    Failure::new("anchor_mismatch", format!("this installation was created without a {}", service.title()))
+        .detail(format!("the configuration has a section {}, and anchors.json knows nothing of it", service.section()))
+        .advise("Remove the section; a service that clients are to believe is created by `chancery init` or `chancery log add`.")
 }
 
 fn same_key(what: &str, path: &FilePath, expected: &str) -> Outcome {

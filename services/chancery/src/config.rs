@@ -20,6 +20,9 @@ pub(crate) struct Config {
     /// The Rekor v2 log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rekor_v2: Option<rekor::v2::Config>,
+    /// The Rekor v1 log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rekor_v1: Option<rekor::v1::Config>,
     /// The timestamp authority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tsa: Option<tsa::Config>,

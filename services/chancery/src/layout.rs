@@ -61,6 +61,10 @@ pub(crate) mod names {
     pub(crate) const REKOR_V2_KEY: &str = "keys/rekor-v2.pem";
     /// Its public key.
     pub(crate) const REKOR_V2_PUB: &str = "trust/rekor_v2.pub";
+    /// The key of the Rekor v1 log.
+    pub(crate) const REKOR_V1_KEY: &str = "keys/rekor-v1.pem";
+    /// Its public key, under the name that older clients know.
+    pub(crate) const REKOR_V1_PUB: &str = "trust/rekor.pub";
     /// The timestamp authority's key.
     pub(crate) const TSA_KEY: &str = "keys/tsa.pem";
     /// The timestamp authority's chain, leaf first.
@@ -103,6 +107,10 @@ pub(crate) mod names {
     pub(crate) const TRUSTED_ROOT: &str = "trust/trusted_root.json";
     /// Where signing clients go.
     pub(crate) const SIGNING_CONFIG: &str = "trust/signing_config.v0.2.json";
+    /// The same with the Rekor v1 log alone.
+    pub(crate) const SIGNING_CONFIG_V1: &str = "trust/signing_config_rekor_v1.v0.2.json";
+    /// The same with the Rekor v2 log alone.
+    pub(crate) const SIGNING_CONFIG_V2: &str = "trust/signing_config_rekor_v2.v0.2.json";
     /// Both of them in one file.
     pub(crate) const CLIENT_TRUST_CONFIG: &str = "trust/client_trust_config.json";
 }

@@ -3,6 +3,7 @@
 mod anchors;
 mod cli;
 mod compare;
+mod completion;
 mod config;
 mod failure;
 mod gateway_command;
@@ -10,6 +11,7 @@ mod image;
 mod init;
 mod lab;
 mod layout;
+mod log_command;
 mod names;
 mod output;
 mod serve;
@@ -20,7 +22,7 @@ use std::process::ExitCode;
 use chassis::telemetry::{self, Telemetry};
 use clap::Parser as _;
 
-use cli::{Cli, Command, ConfigCommand, GatewayArgs, GatewayCommand, LabArgs, LabCommand, LogFormat};
+use cli::{Cli, Command, ConfigCommand, GatewayArgs, GatewayCommand, LabArgs, LabCommand, LogCommand, LogFormat};
 use failure::{Failure, Outcome};
 
 fn main() -> ExitCode {
@@ -38,8 +40,8 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> Outcome<ExitCode> {
     let Cli { command, output: out, log_format, log } = cli;
     let telemetry = |default: &str| start_telemetry(log_format, log.as_deref().unwrap_or(default));
-    if let Some((service, config)) = command.service() {
-        return serve::run(config, Some(service), telemetry(telemetry::DEFAULT_FILTER)?).await;
+    if let Some((services, config)) = command.services() {
+        return serve::run(config, Some(services), telemetry(telemetry::DEFAULT_FILTER)?).await;
     }
     match command {
         Command::Serve(args) => return serve::run(&args.config, None, telemetry(telemetry::DEFAULT_FILTER)?).await,
@@ -51,6 +53,7 @@ async fn run(cli: Cli) -> Outcome<ExitCode> {
         Command::Gateway(GatewayArgs { command: Some(GatewayCommand::Add(args)), .. }) => {
             gateway_command::run_add(&args, out).await?;
         }
+        Command::Log(LogCommand::Add(args)) => log_command::run_add(&args, out).await?,
         Command::Promote(args) => return image::promote::run(&args, out).await,
         Command::Tree(args) => image::tree::run(&args, out).await?,
         Command::Verify(args) => match &args.bundle {

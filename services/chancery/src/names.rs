@@ -19,6 +19,9 @@ pub(crate) enum ServiceName {
     /// The Rekor v2 log.
     #[serde(rename = "rekor-v2")]
     RekorV2,
+    /// The Rekor v1 log.
+    #[serde(rename = "rekor-v1")]
+    RekorV1,
     /// The timestamp authority.
     Tsa,
     /// The trust root.
@@ -29,7 +32,8 @@ pub(crate) enum ServiceName {
 
 impl ServiceName {
     /// Every service, in the order people read them.
-    pub(crate) const ALL: [Self; 6] = [Self::Fulcio, Self::Ctlog, Self::RekorV2, Self::Tsa, Self::Tuf, Self::Registry];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Fulcio, Self::Ctlog, Self::RekorV2, Self::RekorV1, Self::Tsa, Self::Tuf, Self::Registry];
 
     /// Whether the public URL is part of something signed. The registry's is part of image names alone, and a signature is over an
     /// image's digest, so it may move, and an installation made before there was a registry is whole without one.
@@ -43,6 +47,7 @@ impl ServiceName {
             Self::Fulcio => "fulcio",
             Self::Ctlog => "ctlog",
             Self::RekorV2 => "rekor-v2",
+            Self::RekorV1 => "rekor-v1",
             Self::Tsa => "tsa",
             Self::Tuf => "tuf",
             Self::Registry => "registry",
@@ -53,6 +58,7 @@ impl ServiceName {
     pub(crate) const fn section(self) -> &'static str {
         match self {
             Self::RekorV2 => "rekor_v2",
+            Self::RekorV1 => "rekor_v1",
             Self::Registry => "gateway",
             other => other.as_str(),
         }
@@ -64,6 +70,7 @@ impl ServiceName {
             Self::Fulcio => "certificate authority",
             Self::Ctlog => "certificate log",
             Self::RekorV2 => "transparency log v2",
+            Self::RekorV1 => "transparency log v1",
             Self::Tsa => "timestamp authority",
             Self::Tuf => "trust root (TUF)",
             Self::Registry => "registry",
@@ -76,6 +83,7 @@ impl ServiceName {
             Self::Fulcio => 5555,
             Self::Ctlog => 6962,
             Self::RekorV2 => 3003,
+            Self::RekorV1 => 3000,
             Self::Tsa => 3004,
             Self::Tuf => 8080,
             Self::Registry => 5000,
@@ -106,7 +114,7 @@ impl fmt::Display for ServiceName {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NameError {
     /// Not one of the services.
-    #[error("{0} is not a service; expected one of fulcio, ctlog, rekor-v2, tsa, tuf, registry")]
+    #[error("{0} is not a service; expected one of fulcio, ctlog, rekor-v2, rekor-v1, tsa, tuf, registry")]
     UnknownService(String),
     /// Not `SERVICE=URL`.
     #[error("{0} is not of the form SERVICE=URL, for example fulcio=https://fulcio.corp.example")]
@@ -183,6 +191,17 @@ impl PublicUrls {
         &self.0[&service]
     }
 
+    /// One service's base URL; none when the installation was made before there was such a service.
+    pub(crate) fn get(&self, service: ServiceName) -> Option<&str> {
+        self.0.get(&service).map(String::as_str)
+    }
+
+    /// With one more service.
+    pub(crate) fn with(mut self, service: ServiceName, url: &str) -> Self {
+        self.0.insert(service, url.to_owned());
+        self
+    }
+
     /// Those that can never change.
     pub(crate) fn anchored(&self) -> Self {
         Self(self.0.iter().filter(|(service, _)| service.is_anchored()).map(|(service, url)| (*service, url.clone())).collect())
@@ -233,8 +252,8 @@ fn base_url(service: ServiceName, text: &str) -> Result<String, NameError> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(bad("a base URL has no query and no fragment"));
     }
-    if service == ServiceName::RekorV2 && url.path() != "/" {
-        return Err(bad("a Rekor v2 log's origin is its host, so its URL has no path"));
+    if matches!(service, ServiceName::RekorV2 | ServiceName::RekorV1) && url.path() != "/" {
+        return Err(bad("a Rekor log's origin is made of its host, so its URL has no path"));
     }
     if service == ServiceName::Registry && url.path() != "/" {
         return Err(bad("image names begin with the registry's host and nothing else, so its URL has no path"));
@@ -256,6 +275,7 @@ mod tests {
         let urls = PublicUrls::new(Some("corp.example"), &[]).unwrap();
         assert_eq!(urls.of(ServiceName::Fulcio), "https://fulcio.corp.example");
         assert_eq!(urls.of(ServiceName::RekorV2), "https://log1.rekor.corp.example");
+        assert_eq!(urls.of(ServiceName::RekorV1), "https://rekor-v1.corp.example");
         assert_eq!(urls.of(ServiceName::Registry), "https://registry.corp.example");
         assert_eq!(urls.timestamp_endpoint(), "https://tsa.corp.example/api/v1/timestamp");
     }
@@ -286,6 +306,7 @@ mod tests {
             ("fulcio=https://u@x", "no user name"),
             ("fulcio=https://x/y", "no path"),
             ("rekor-v2=https://x/y", "no path"),
+            ("rekor-v1=https://x/y", "no path"),
             ("registry=https://x/y", "no path"),
             ("tsa=https://x/?a", "no query"),
             ("tsa=nonsense", "cannot be the public URL of tsa"),

@@ -1,6 +1,8 @@
 //! Running an installation: open what `init` created, compare it with `anchors.json`, serve it, drain it.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -11,28 +13,37 @@ use chassis::{Process, Service, Shutdown};
 use clock::{Clock, SystemClock};
 use keys::FileKey;
 use note::{Checkpoint, SignedNote};
+use rekor::SharedDatabase;
 
-use crate::anchors::Anchors;
+use crate::anchors::{Anchors, RekorAnchors};
 use crate::cli::Output;
 use crate::compare;
+use crate::completion;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::gateway_command;
 use crate::layout::Layout;
+use crate::log_command;
 use crate::names::ServiceName;
 use crate::output;
 
-/// `chancery serve`, and with `only` one service of it.
-pub(crate) async fn run(config_path: &Path, only: Option<ServiceName>, telemetry: Telemetry) -> Outcome<ExitCode> {
+/// `chancery serve`, and with `only` some services of it.
+pub(crate) async fn run(config_path: &Path, only: Option<&[ServiceName]>, telemetry: Telemetry) -> Outcome<ExitCode> {
     let shutdown = signals()?;
     let config = Config::load(config_path)?;
     let layout = Layout::new(folder_of(config_path));
     let wanted = wanted(&config, only).map_err(|failure| match only {
-        Some(ServiceName::Registry) => failure.advise(format!("Make one with: {}", gateway_command::add_to(&layout))),
+        Some([ServiceName::Registry]) => failure.advise(format!("Make one with: {}", gateway_command::add_to(&layout))),
         _ => failure,
     })?;
     if only.is_none() && config.gateway.is_none() {
         tracing::info!("this installation has no registry; it gets one by: {}", gateway_command::add_to(&layout));
+    }
+    if wanted.contains(&ServiceName::RekorV2) && config.rekor_v1.is_none() {
+        tracing::info!(
+            "this installation has no transparency log for older clients; it gets one by: {}",
+            log_command::add_to(&layout)
+        );
     }
     let sockets = Sockets::bind(&config, &wanted).await?;
     let services = open(&config, &layout, sockets.services).await?;
@@ -52,31 +63,47 @@ pub(crate) fn signals() -> Outcome<Shutdown> {
 }
 
 /// The services of this process, in the order in which they drain.
-pub(crate) fn wanted(config: &Config, only: Option<ServiceName>) -> Outcome<Vec<ServiceName>> {
+pub(crate) fn wanted(config: &Config, only: Option<&[ServiceName]>) -> Outcome<Vec<ServiceName>> {
     let present: Vec<ServiceName> = DRAIN_ORDER.into_iter().filter(|service| listen_config(config, *service).is_some()).collect();
     match only {
         None if present.is_empty() => Err(Failure::usage("config_no_service", "the configuration has no service section")
-            .advise("Expected at least one of fulcio, ctlog, rekor_v2, tsa, tuf and gateway; `chancery init` writes them all.")),
+            .advise("Expected at least one of fulcio, ctlog, rekor_v2, rekor_v1, tsa, tuf and gateway; `chancery init` writes them all.")),
         None => Ok(present),
-        Some(service) if present.contains(&service) => Ok(vec![service]),
-        Some(service) => Err(Failure::usage("config_no_service", format!("the configuration has no section for {service}"))),
+        Some(services) => {
+            let found: Vec<ServiceName> = present.into_iter().filter(|service| services.contains(service)).collect();
+            if found.is_empty() {
+                let names: Vec<&str> = services.iter().map(|service| service.as_str()).collect();
+                let what = format!("the configuration has no section for {}", names.join(" or "));
+                return Err(Failure::usage("config_no_service", what));
+            }
+            Ok(found)
+        }
     }
 }
 
 /// Clients first, what they depend on later.
-pub(crate) const DRAIN_ORDER: [ServiceName; 6] =
-    [ServiceName::Registry, ServiceName::Fulcio, ServiceName::RekorV2, ServiceName::Ctlog, ServiceName::Tsa, ServiceName::Tuf];
+pub(crate) const DRAIN_ORDER: [ServiceName; 7] = [
+    ServiceName::Registry,
+    ServiceName::Fulcio,
+    ServiceName::RekorV2,
+    ServiceName::RekorV1,
+    ServiceName::Ctlog,
+    ServiceName::Tsa,
+    ServiceName::Tuf,
+];
 
 /// Where a service stands in [`DRAIN_ORDER`].
 pub(crate) fn drain_position(service: ServiceName) -> usize {
     DRAIN_ORDER.iter().position(|name| *name == service).unwrap_or(DRAIN_ORDER.len())
 }
 
-fn listen_config(config: &Config, service: ServiceName) -> Option<&chassis::config::ListenConfig> {
+/// Where a service listens; none when the configuration has no section for it.
+pub(crate) fn listen_config(config: &Config, service: ServiceName) -> Option<&chassis::config::ListenConfig> {
     match service {
         ServiceName::Fulcio => config.fulcio.as_ref().map(|section| &section.http),
         ServiceName::Ctlog => config.ctlog.as_ref().map(|section| &section.http),
         ServiceName::RekorV2 => config.rekor_v2.as_ref().map(|section| &section.http),
+        ServiceName::RekorV1 => config.rekor_v1.as_ref().map(|section| &section.http),
         ServiceName::Tsa => config.tsa.as_ref().map(|section| &section.http),
         ServiceName::Tuf => config.tuf.as_ref().map(|section| &section.http),
         ServiceName::Registry => config.gateway.as_ref().map(|section| &section.http),
@@ -114,16 +141,32 @@ pub(crate) async fn bind(name: &'static str, http: &chassis::config::ListenConfi
 /// themselves, then whether they are the ones that `init` created.
 pub(crate) async fn open(config: &Config, layout: &Layout, listeners: Vec<(ServiceName, Listener)>) -> Outcome<Vec<Service>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let anchors = Anchors::load(&layout.anchors()).map_err(|error| {
-        Failure::because("anchors_damaged", "what this installation was created with is not known", &error)
-            .advise("Restore anchors.json from the backup that holds the keys and databases.")
-    })?;
+    let anchors = completion::anchors(layout)?;
+    let mut databases = Databases::default();
     let mut services = Vec::new();
     for (name, listener) in listeners {
-        services.push(open_one(config, name, listener, &anchors, &clock).await?);
+        services.push(open_one(config, name, listener, &anchors, &clock, &mut databases).await?);
         compare::with_anchors(config, layout, name, &anchors)?;
     }
     Ok(services)
+}
+
+/// The files in which Rekor logs are: a process opens each once, for as many logs as it holds.
+#[derive(Debug, Default)]
+struct Databases(HashMap<PathBuf, SharedDatabase>);
+
+impl Databases {
+    async fn open(&mut self, path: &Path) -> Outcome<SharedDatabase> {
+        // A path that cannot be resolved is of a file that cannot be opened, which says more of it.
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        match self.0.entry(real) {
+            Entry::Occupied(open) => Ok(open.get().clone()),
+            Entry::Vacant(place) => {
+                let database = SharedDatabase::open(path).await.map_err(|error| Failure::explained(&error))?;
+                Ok(place.insert(database).clone())
+            }
+        }
+    }
 }
 
 /// Opens one service; nothing is created here.
@@ -133,6 +176,7 @@ async fn open_one(
     listener: Listener,
     anchors: &Anchors,
     clock: &Arc<dyn Clock>,
+    databases: &mut Databases,
 ) -> Outcome<Service> {
     let clock = clock.clone();
     match name {
@@ -156,9 +200,20 @@ async fn open_one(
         }
         ServiceName::RekorV2 => {
             let section = section(config.rekor_v2.as_ref());
-            let log = rekor::v2::open(section, clock, Some(first_checkpoint(anchors)?))
+            let (database, published) = (databases.open(&section.database).await?, first_checkpoint(&anchors.rekor_v2)?);
+            let log = rekor::v2::open_in(section, database, clock, Some(published))
                 .await
                 .map_err(|error| Failure::explained(&error))?;
+            let service = Service::new(listener, log.router()).ready_when(log.ready());
+            Ok(service.finish_with(log.close()))
+        }
+        ServiceName::RekorV1 => {
+            let section = section(config.rekor_v1.as_ref());
+            // Without an anchor, which is compared next, nothing is known of what was published.
+            let published = anchors.rekor_v1.as_ref().map(first_checkpoint).transpose()?;
+            let database = databases.open(&section.database).await?;
+            let log =
+                rekor::v1::open_in(section, database, clock, published).await.map_err(|error| Failure::explained(&error))?;
             let service = Service::new(listener, log.router()).ready_when(log.ready());
             Ok(service.finish_with(log.close()))
         }
@@ -185,10 +240,10 @@ async fn open_one(
 }
 
 /// What every tree of the log must contain.
-fn first_checkpoint(anchors: &Anchors) -> Outcome<Checkpoint> {
-    let note = SignedNote::from_str(&anchors.rekor_v2.checkpoint).ok();
+pub(crate) fn first_checkpoint(anchors: &RekorAnchors) -> Outcome<Checkpoint> {
+    let note = SignedNote::from_str(&anchors.checkpoint).ok();
     note.and_then(|note| Checkpoint::from_str(note.text()).ok()).ok_or_else(|| {
-        Failure::new("anchors_damaged", "anchors.json holds no checkpoint of the transparency log")
+        Failure::new("anchors_damaged", format!("anchors.json holds no checkpoint of the transparency log {}", anchors.origin))
             .advise("Restore anchors.json from the backup that holds the keys and databases.")
     })
 }

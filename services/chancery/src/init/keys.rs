@@ -22,6 +22,8 @@ pub(crate) struct Keys {
     pub ctlog: FileKey,
     /// The Rekor v2 log's.
     pub rekor_v2: FileKey,
+    /// The Rekor v1 log's.
+    pub rekor_v1: FileKey,
     /// The timestamp authority's.
     pub tsa: FileKey,
     /// Leaf first, root last.
@@ -83,6 +85,7 @@ impl Keys {
             intermediate,
             ctlog: draw(KeyKind::P256, names::CTLOG_KEY)?,
             rekor_v2: draw(rekor_kind, names::REKOR_V2_KEY)?,
+            rekor_v1: draw(KeyKind::P256, names::REKOR_V1_KEY)?,
             tsa,
             tuf_root: draw(KeyKind::P256, names::TUF_ROOT_KEY)?,
             tuf_targets: draw(KeyKind::P256, names::TUF_TARGETS_KEY)?,
@@ -100,7 +103,8 @@ impl Keys {
         write(names::FULCIO_ROOTS, self.fulcio_chain.last().map(Certificate::to_pem).unwrap_or_default())?;
         write(names::TSA_CHAIN, pem(&self.tsa_chain))?;
         write(names::CTLOG_PUB, self.ctlog.public_key().to_pem())?;
-        write(names::REKOR_V2_PUB, self.rekor_v2.public_key().to_pem())
+        write(names::REKOR_V2_PUB, self.rekor_v2.public_key().to_pem())?;
+        write(names::REKOR_V1_PUB, self.rekor_v1.public_key().to_pem())
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::Plan;
-use crate::anchors::Anchors;
+use crate::anchors::{Anchors, RekorAnchors};
 use crate::cli::Output;
 use crate::layout::names;
 use crate::names::ServiceName;
@@ -28,6 +28,8 @@ pub(crate) fn print(dir: &Path, plan: &Plan, anchors: &Anchors, out: Output) {
                 "root_json_sha256": anchors.tuf.root_json,
                 "trusted_root": dir.join(names::TRUSTED_ROOT).display().to_string(),
                 "signing_config": dir.join(names::SIGNING_CONFIG).display().to_string(),
+                "signing_config_rekor_v1": dir.join(names::SIGNING_CONFIG_V1).display().to_string(),
+                "rekor_public_key": dir.join(names::REKOR_V1_PUB).display().to_string(),
                 "registry": plan.urls.of(ServiceName::Registry),
                 "promotion_token": dir.join(names::PROMOTION_TOKEN).display().to_string(),
             },
@@ -51,6 +53,7 @@ const BACK_UP: [(&str, &str); 5] = [
 ];
 
 fn text(dir: &Path, plan: &Plan, anchors: &Anchors) -> String {
+    let rekor = |log: &RekorAnchors| format!("{}   key {}", log.origin, short(&log.key));
     let mut text = format!("created {}\n\npublic names, now part of origins, trusted root and signing config\n", dir.display());
     for service in ServiceName::ALL.into_iter().filter(|service| service.is_anchored()) {
         text.push_str(&format!("  {:<23} {}\n", service.title(), plan.urls.of(service)));
@@ -60,7 +63,8 @@ fn text(dir: &Path, plan: &Plan, anchors: &Anchors) -> String {
         ("organization", plan.organization.clone()),
         ("root certificate", short(&anchors.fulcio.root_certificate).to_owned()),
         ("certificate log", format!("{}   log id {}", anchors.ctlog.origin, short(&anchors.ctlog.key))),
-        ("transparency log v2", format!("{}   key {}", anchors.rekor_v2.origin, short(&anchors.rekor_v2.key))),
+        (ServiceName::RekorV2.title(), rekor(&anchors.rekor_v2)),
+        (ServiceName::RekorV1.title(), anchors.rekor_v1.as_ref().map(rekor).unwrap_or_default()),
         ("timestamp certificate", short(&anchors.tsa.certificate).to_owned()),
     ] {
         text.push_str(&format!("  {what:<23} {value}\n"));
@@ -75,6 +79,7 @@ fn text(dir: &Path, plan: &Plan, anchors: &Anchors) -> String {
         ("root.json", format!("{}   sha256 {}", dir.join(names::ROOT_JSON).display(), anchors.tuf.root_json)),
         ("without TUF", format!("{}", dir.join(names::TRUSTED_ROOT).display())),
         ("", format!("{}", dir.join(names::SIGNING_CONFIG).display())),
+        ("to older clients", format!("{}", dir.join(names::SIGNING_CONFIG_V1).display())),
         ("registry", format!("{}   its host begins every image's name", plan.urls.of(ServiceName::Registry))),
         ("to who may promote", format!("{}   a secret: over a private way", dir.join(names::PROMOTION_TOKEN).display())),
     ] {

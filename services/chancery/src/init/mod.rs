@@ -6,7 +6,7 @@
 pub(crate) mod keys;
 mod lists;
 pub(crate) mod text;
-mod trust;
+pub(crate) mod trust;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::gateway_command::token;
 use crate::layout::{Layout, names};
 use crate::names::{PublicUrls, ServiceName};
 use keys::Keys;
-use trust::{Documents, Public};
+use trust::{Documents, Public, all_targets};
 
 /// What to create.
 #[derive(Debug)]
@@ -112,18 +112,19 @@ pub(crate) async fn create(dir: &Path, plan: &Plan) -> Outcome<Anchors> {
     token::create(&token)
         .map_err(|error| Failure::because("init_failed", format!("{} cannot be written", token.display()), &error))?;
 
-    // 3. Databases, logs and the folder of blobs; the Rekor log with its first two entries.
+    // 3. Databases, logs and the folder of blobs; each Rekor log with its first two entries.
     let config = write_config(&layout, plan, created)?;
 
     // 4. What clients are told.
-    let log = create_stores(&config, &clock).await?;
+    let logs = create_stores(&config, &clock).await?;
     let public = Public {
         fulcio_chain: keys.fulcio_chain.clone(),
         ctlog: keys.ctlog.public_key().clone(),
-        rekor_v2: (log.identity.public_key.clone(), *log.identity.log_id.as_bytes()),
+        rekor_v2: (logs.v2.identity.public_key.clone(), *logs.v2.identity.log_id.as_bytes()),
+        rekor_v1: logs.v1.identity.public_key.clone(),
         tsa_chain: keys.tsa_chain.clone(),
     };
-    let anchors = publish(&layout, plan, &keys, &public, &log, created, &clock).await?;
+    let anchors = publish(&layout, plan, &keys, &public, &logs, created, &clock).await?;
 
     // 5. Everything on disk, then the name.
     write(&layout.anchors(), anchors.to_json().as_bytes())?;
@@ -137,9 +138,16 @@ fn write_config(layout: &Layout, plan: &Plan, created: Timestamp) -> Outcome<Con
     chassis::config::load(&layout.config(), &chassis::config::Environment::empty()).map_err(|error| Failure::explained(&error))
 }
 
-/// Makes every database; the Rekor log gets its first two entries here.
-async fn create_stores(config: &Config, clock: &Arc<dyn Clock>) -> Outcome<rekor::v2::Created> {
-    let (Some(ca), Some(ct), Some(log), Some(registry)) = (&config.fulcio, &config.ctlog, &config.rekor_v2, &config.gateway)
+/// The Rekor logs that were made.
+struct RekorLogs {
+    v2: rekor::v2::Created,
+    v1: rekor::v1::Created,
+}
+
+/// Makes every database; each Rekor log gets its first two entries here.
+async fn create_stores(config: &Config, clock: &Arc<dyn Clock>) -> Outcome<RekorLogs> {
+    let (Some(ca), Some(ct), Some(v2), Some(v1), Some(registry)) =
+        (&config.fulcio, &config.ctlog, &config.rekor_v2, &config.rekor_v1, &config.gateway)
     else {
         return Err(Failure::new("init_failed", "the configuration that was just written lacks a section"));
     };
@@ -148,7 +156,10 @@ async fn create_stores(config: &Config, clock: &Arc<dyn Clock>) -> Outcome<rekor
         .map_err(|error| Failure::because("init_failed", "the certificate authority's record cannot be created", &error))?;
     ctlog::create(ct, clock.clone()).await.map_err(|error| Failure::explained(&error))?;
     gateway::create(registry).await.map_err(|error| Failure::explained(&error))?;
-    rekor::v2::create(log, clock.clone()).await.map_err(|error| Failure::explained(&error))
+    Ok(RekorLogs {
+        v2: rekor::v2::create(v2, clock.clone()).await.map_err(|error| Failure::explained(&error))?,
+        v1: rekor::v1::create(v1, clock.clone()).await.map_err(|error| Failure::explained(&error))?,
+    })
 }
 
 /// Writes `trust/` and the TUF repository.
@@ -157,7 +168,7 @@ async fn publish(
     plan: &Plan,
     keys: &Keys,
     public: &Public,
-    log: &rekor::v2::Created,
+    logs: &RekorLogs,
     created: Timestamp,
     clock: &Arc<dyn Clock>,
 ) -> Outcome<Anchors> {
@@ -172,22 +183,21 @@ async fn publish(
         snapshot: &keys.tuf_snapshot,
         timestamp: &keys.tuf_timestamp,
     };
-    let targets = documents.targets(public, &plan.urls);
+    let targets = all_targets(&documents, public, &plan.urls, created);
     let published = tuf::create_repository(&place, &signers, &targets, &tuf::Lifetimes::default(), clock.as_ref())
         .await
         .map_err(|error| refused(&error))?;
-    let trusted_root = documents.trusted_root.to_json();
     write(&layout.join(names::ROOT_JSON), &published.root_json)?;
-    write(&layout.join(names::TRUSTED_ROOT), &trusted_root)?;
-    write(&layout.join(names::SIGNING_CONFIG), &documents.signing_config.to_json())?;
-    write(&layout.join(names::CLIENT_TRUST_CONFIG), &documents.client_trust_config().to_json())?;
-    anchors(plan, keys, log, created, &published.root_json, &trusted_root)
+    for (name, bytes) in documents.files() {
+        write(&layout.join(name), &bytes)?;
+    }
+    anchors(plan, keys, logs, created, &published.root_json, &documents.trusted_root.to_json())
 }
 
 fn anchors(
     plan: &Plan,
     keys: &Keys,
-    log: &rekor::v2::Created,
+    logs: &RekorLogs,
     created: Timestamp,
     root_json: &[u8],
     trusted_root: &[u8],
@@ -207,10 +217,15 @@ fn anchors(
         },
         ctlog: LogAnchors { origin: ctlog_origin(plan), key: key(&keys.ctlog) },
         rekor_v2: RekorAnchors {
-            origin: log.identity.origin.clone(),
+            origin: logs.v2.identity.origin.clone(),
             key: key(&keys.rekor_v2),
-            checkpoint: log.checkpoint.clone(),
+            checkpoint: logs.v2.checkpoint.clone(),
         },
+        rekor_v1: Some(RekorAnchors {
+            origin: logs.v1.identity.origin.clone(),
+            key: key(&keys.rekor_v1),
+            checkpoint: logs.v1.checkpoint.clone(),
+        }),
         tsa: TsaAnchors {
             root_certificate: certificate(keys.tsa_chain.last()),
             certificate: certificate(keys.tsa_chain.first()),
@@ -222,15 +237,23 @@ fn anchors(
             timestamp_key: key(&keys.tuf_timestamp),
         },
         trusted_root: sha256_hex(trusted_root),
+        trusted_root_before: None,
     };
-    // Clients know logs by their key ids alone.
-    if anchors.ctlog.key == anchors.rekor_v2.key {
-        return Err(Failure::new("key_shared", "two logs would have the same key id"));
-    }
+    distinct_keys(&anchors)?;
     Ok(anchors)
 }
 
-/// Witnesses know logs by their origins, so no two logs may share one.
+/// Clients know logs by their key ids alone.
+pub(crate) fn distinct_keys(anchors: &Anchors) -> Outcome {
+    let logs = [Some(&anchors.ctlog.key), Some(&anchors.rekor_v2.key), anchors.rekor_v1.as_ref().map(|log| &log.key)];
+    let keys: Vec<&String> = logs.into_iter().flatten().collect();
+    if keys.iter().enumerate().any(|(position, key)| keys[..position].contains(key)) {
+        return Err(Failure::new("key_shared", "two logs would have the same key id"));
+    }
+    Ok(())
+}
+
+/// Witnesses know logs by their origins, so no two logs may share one. That of a Rekor v1 log ends in a number that is drawn.
 fn distinct_origins(plan: &Plan) -> Outcome {
     let rekor = rekor::v2::origin_of(plan.urls.of(ServiceName::RekorV2))
         .map_err(|error| Failure::usage("name_invalid", error.to_string()))?;

@@ -28,6 +28,8 @@ pub(crate) fn chancery_yaml(plan: &Plan, created: Timestamp) -> String {
     lines(&mut text, &[("key", names::CTLOG_KEY), ("database", names::CTLOG_DB), ("roots", names::FULCIO_ROOTS)]);
     section(&mut text, plan, "rekor_v2", ServiceName::RekorV2);
     lines(&mut text, &[("key", names::REKOR_V2_KEY), ("database", names::REKOR_DB)]);
+    text.push('\n');
+    text.push_str(&rekor_v1(plan.urls.of(ServiceName::RekorV1), plan.listen(ServiceName::RekorV1), names::REKOR_DB));
     section(&mut text, plan, "tsa", ServiceName::Tsa);
     lines(&mut text, &[("key", names::TSA_KEY), ("certificate_chain", names::TSA_CHAIN)]);
     section(&mut text, plan, "tuf", ServiceName::Tuf);
@@ -56,6 +58,13 @@ pub(crate) fn chancery_yaml(plan: &Plan, created: Timestamp) -> String {
         listen(&plan.admin)
     );
     text
+}
+
+/// The section `rekor_v1`, as `init`, `lab` and `log add` write it.
+pub(crate) fn rekor_v1(public_url: &str, http: &ListenConfig, database: &str) -> String {
+    let key = names::REKOR_V1_KEY;
+    let (public_url, http) = (quoted(public_url), listen(http));
+    format!("rekor_v1:\n  public_url: {public_url}\n  http: {http}\n  key: {key}\n  database: {database}\n")
 }
 
 fn fulcio(text: &mut String, plan: &Plan) {

@@ -1,4 +1,4 @@
-//! What clients are told: the trusted root, the signing config, and the TUF repository around them.
+//! What clients are told: the trusted root, the signing configs, and the TUF repository around them.
 
 use bundle::{
     CertificateAuthority, ClientTrustConfig, DocumentError, Publishable, Service, SigningConfig, Subject, TransparencyLog,
@@ -6,10 +6,15 @@ use bundle::{
 };
 use jiff::Timestamp;
 use pki::{Certificate, PublicKey};
-use tuf::{Legacy, Target};
+use tuf::{Legacy, Target, TargetName};
 
 use super::keys::common_name;
+use crate::layout::names;
 use crate::names::{PublicUrls, ServiceName};
+
+/// Versions of the Rekor API, as signing configs number them.
+const V1: u32 = 1;
+const V2: u32 = 2;
 
 /// The public halves of everything that was created.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub(crate) struct Public {
     pub ctlog: PublicKey,
     /// The Rekor v2 log's key and the id that its entries carry.
     pub rekor_v2: (PublicKey, [u8; 32]),
+    /// The Rekor v1 log's.
+    pub rekor_v1: PublicKey,
     /// Leaf first, root last.
     pub tsa_chain: Vec<Certificate>,
 }
@@ -29,8 +36,12 @@ pub(crate) struct Public {
 pub(crate) struct Documents {
     /// Whom to trust.
     pub trusted_root: Publishable<TrustedRoot>,
-    /// Where to sign.
+    /// Where to sign: a client takes the newest log that it knows.
     pub signing_config: Publishable<SigningConfig>,
+    /// The same with the Rekor v1 log alone.
+    pub rekor_v1: Publishable<SigningConfig>,
+    /// The same with the Rekor v2 log alone.
+    pub rekor_v2: Publishable<SigningConfig>,
 }
 
 impl Documents {
@@ -66,33 +77,112 @@ impl Documents {
         let signing_config = SigningConfig::new(
             vec![service(urls.of(ServiceName::Fulcio), 1)],
             oidc_issuer.map(|url| service(url, 1)).into_iter().collect(),
-            vec![service(urls.of(ServiceName::RekorV2), 2)],
+            vec![service(urls.of(ServiceName::RekorV2), V2)],
             vec![service(&urls.timestamp_endpoint(), 1)],
         );
-        Ok(Self { trusted_root: trusted_root.publishable()?, signing_config: signing_config.publishable()? })
+        let log = NewLog { url: urls.of(ServiceName::RekorV1), key: &public.rekor_v1, since: start };
+        Self::with_rekor_v1(trusted_root, signing_config, log)
     }
 
-    /// Both in the one file that sigstore-python takes.
-    pub(crate) fn client_trust_config(&self) -> Publishable<ClientTrustConfig> {
-        ClientTrustConfig::new(&self.trusted_root, &self.signing_config)
+    /// The documents with `log` beside what is in them. A log that is in them already stays as it is.
+    ///
+    /// # Errors
+    /// As [`Documents::new`].
+    pub(crate) fn with_rekor_v1(
+        mut trusted_root: TrustedRoot,
+        mut signing_config: SigningConfig,
+        log: NewLog<'_>,
+    ) -> Result<Self, DocumentError> {
+        let valid_for = ValidFor::since(log.since);
+        let trusted = TransparencyLog::new(log.url, log.key, log.key.fingerprint(), valid_for);
+        if !trusted_root.tlogs.iter().any(|known| known.log_id == trusted.log_id) {
+            trusted_root.tlogs.push(trusted);
+            trusted_root.tlogs.sort_by_key(|log| log.public_key.valid_for.start);
+        }
+        let logs = &mut signing_config.rekor_tlog_urls;
+        if !logs.iter().any(|known| known.url == log.url) {
+            // One operator runs everything: clients take one log of each.
+            let operator = logs.first().or(signing_config.ca_urls.first()).map(|service| service.operator.clone());
+            logs.push(Service {
+                url: log.url.to_owned(),
+                major_api_version: V1,
+                valid_for,
+                operator: operator.unwrap_or_default(),
+            });
+        }
+        let only = |version| {
+            let mut config = signing_config.clone();
+            config.rekor_tlog_urls.retain(|service| service.major_api_version == version);
+            config.publishable()
+        };
+        Ok(Self {
+            trusted_root: trusted_root.publishable()?,
+            rekor_v1: only(V1)?,
+            rekor_v2: only(V2)?,
+            signing_config: signing_config.publishable()?,
+        })
     }
 
-    /// The targets of the TUF repository: these documents, and the single files that older clients know.
-    pub(crate) fn targets(&self, public: &Public, urls: &PublicUrls) -> Vec<Target> {
-        let fulcio = urls.of(ServiceName::Fulcio);
-        let tsa = urls.timestamp_endpoint();
-        let mut targets = vec![
+    /// The files below `D/`, for those who do not use TUF.
+    pub(crate) fn files(&self) -> [(&'static str, Vec<u8>); 5] {
+        // Trusted root and signing config in the one file that sigstore-python takes.
+        let both = ClientTrustConfig::new(&self.trusted_root, &self.signing_config);
+        [
+            (names::TRUSTED_ROOT, self.trusted_root.to_json()),
+            (names::SIGNING_CONFIG, self.signing_config.to_json()),
+            (names::SIGNING_CONFIG_V1, self.rekor_v1.to_json()),
+            (names::SIGNING_CONFIG_V2, self.rekor_v2.to_json()),
+            (names::CLIENT_TRUST_CONFIG, both.to_json()),
+        ]
+    }
+
+    /// The documents as targets of the TUF repository.
+    pub(crate) fn targets(&self) -> Vec<Target> {
+        let other = |file: &str, document: &Publishable<SigningConfig>| {
+            let name = file.strip_prefix("trust/").unwrap_or(file);
+            let name: TargetName = name.parse().expect("the name of a file of ours is one of a target");
+            Target::other(name, document.to_json())
+        };
+        vec![
             Target::trusted_root(&self.trusted_root),
             Target::signing_config(&self.signing_config),
-            Target::legacy(Legacy::Ctfe, public.ctlog.to_pem(), urls.of(ServiceName::Ctlog)),
-        ];
-        let mut legacy = |which, certificate: Option<&Certificate>, uri: &str| {
-            targets.extend(certificate.map(|certificate| Target::legacy(which, certificate.to_pem(), uri)));
-        };
-        legacy(Legacy::FulcioIntermediate, public.fulcio_chain.first(), fulcio);
-        legacy(Legacy::FulcioRoot, public.fulcio_chain.last(), fulcio);
-        legacy(Legacy::TsaLeaf, public.tsa_chain.first(), &tsa);
-        legacy(Legacy::TsaRoot, public.tsa_chain.last(), &tsa);
-        targets
+            other(names::SIGNING_CONFIG_V1, &self.rekor_v1),
+            other(names::SIGNING_CONFIG_V2, &self.rekor_v2),
+        ]
     }
+}
+
+/// A Rekor v1 log, as documents name it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewLog<'a> {
+    /// Base URL.
+    pub url: &'a str,
+    /// Its key.
+    pub key: &'a PublicKey,
+    /// When it began.
+    pub since: Timestamp,
+}
+
+impl NewLog<'_> {
+    /// Its key, as older clients look for it.
+    pub(crate) fn target(&self) -> Target {
+        Target::legacy(Legacy::Rekor, self.key.to_pem(), self.url)
+    }
+}
+
+/// The targets of a new TUF repository: the documents, and the single files that older clients know.
+pub(crate) fn all_targets(documents: &Documents, public: &Public, urls: &PublicUrls, start: Timestamp) -> Vec<Target> {
+    let fulcio = urls.of(ServiceName::Fulcio);
+    let tsa = urls.timestamp_endpoint();
+    let mut targets = documents.targets();
+    targets.push(Target::legacy(Legacy::Ctfe, public.ctlog.to_pem(), urls.of(ServiceName::Ctlog)));
+    targets.push(NewLog { url: urls.of(ServiceName::RekorV1), key: &public.rekor_v1, since: start }.target());
+    let mut legacy = |which, certificate: Option<&Certificate>, uri: &str| {
+        targets.extend(certificate.map(|certificate| Target::legacy(which, certificate.to_pem(), uri)));
+    };
+    legacy(Legacy::FulcioIntermediate, public.fulcio_chain.first(), fulcio);
+    legacy(Legacy::FulcioRoot, public.fulcio_chain.last(), fulcio);
+    legacy(Legacy::TsaLeaf, public.tsa_chain.first(), &tsa);
+    legacy(Legacy::TsaRoot, public.tsa_chain.last(), &tsa);
+    targets
 }

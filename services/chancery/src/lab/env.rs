@@ -9,6 +9,10 @@ use crate::names::{PublicUrls, ServiceName, host_of};
 pub(crate) const REGISTRY: &str = "CHANCERY_REGISTRY";
 /// The file with the token that promotes.
 pub(crate) const TOKEN_FILE: &str = "CHANCERY_TOKEN_FILE";
+/// Where the Rekor v1 log is.
+const REKOR_V1: &str = "CHANCERY_REKOR_V1_URL";
+/// The signing config with that log alone.
+const SIGNING_CONFIG_V1: &str = "CHANCERY_SIGNING_CONFIG_V1";
 /// The file that says whom to trust.
 pub(crate) const TRUSTED_ROOT: &str = "CHANCERY_TRUSTED_ROOT";
 
@@ -17,7 +21,7 @@ pub(crate) const TRUSTED_ROOT: &str = "CHANCERY_TRUSTED_ROOT";
 pub(crate) struct Environment(Vec<(String, String)>);
 
 impl Environment {
-    /// The environment of the lab in `layout`, but for its registry; paths become absolute.
+    /// The environment of the lab in `layout`, but for what labs were once made without; paths become absolute.
     ///
     /// # Errors
     /// The current folder is gone.
@@ -49,11 +53,26 @@ impl Environment {
     /// # Errors
     /// The current folder is gone.
     pub(crate) fn with_registry(mut self, layout: &Layout, public_url: &str) -> std::io::Result<Self> {
-        let host = host_of(public_url);
-        self.0.retain(|(name, _)| name != REGISTRY && name != TOKEN_FILE);
-        self.0.push((REGISTRY.to_owned(), host.to_owned()));
-        self.0.push((TOKEN_FILE.to_owned(), absolute(layout, names::PROMOTION_TOKEN)?));
+        self.set(REGISTRY, host_of(public_url).to_owned());
+        self.set(TOKEN_FILE, absolute(layout, names::PROMOTION_TOKEN)?);
         Ok(self)
+    }
+
+    /// With the Rekor v1 log at `public_url`.
+    ///
+    /// # Errors
+    /// The current folder is gone.
+    pub(crate) fn with_rekor_v1(mut self, layout: &Layout, public_url: &str) -> std::io::Result<Self> {
+        self.set(REKOR_V1, public_url.to_owned());
+        self.set(SIGNING_CONFIG_V1, absolute(layout, names::SIGNING_CONFIG_V1)?);
+        Ok(self)
+    }
+
+    fn set(&mut self, name: &str, value: String) {
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
     }
 
     /// Adds the registry to the `D/env` of a lab that runs no more or not yet. Says whether it was missing.
@@ -61,8 +80,20 @@ impl Environment {
     /// # Errors
     /// The file cannot be read or written.
     pub(crate) fn add_registry(layout: &Layout, public_url: &str) -> std::io::Result<bool> {
+        Self::change(layout, |before| before.with_registry(layout, public_url))
+    }
+
+    /// Adds the Rekor v1 log likewise.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub(crate) fn add_rekor_v1(layout: &Layout, public_url: &str) -> std::io::Result<bool> {
+        Self::change(layout, |before| before.with_rekor_v1(layout, public_url))
+    }
+
+    fn change(layout: &Layout, change: impl FnOnce(Self) -> std::io::Result<Self>) -> std::io::Result<bool> {
         let before = Self::parse(&std::fs::read_to_string(layout.env())?);
-        let after = before.clone().with_registry(layout, public_url)?;
+        let after = change(before.clone())?;
         if after == before {
             return Ok(false);
         }
@@ -133,6 +164,18 @@ mod tests {
         assert_eq!(env.get(REGISTRY), Some("localhost:5000"));
         assert_eq!(Environment::parse(&env.to_shell()), env);
         assert!(env.get("TUF_ROOT").unwrap().starts_with('/') && !env.get("TUF_ROOT").unwrap().contains("/./"));
+    }
+
+    #[test]
+    fn a_log_is_added_once_to_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        std::fs::write(layout.env(), "export A='1'\n").unwrap();
+        assert!(Environment::add_rekor_v1(&layout, "http://127.0.0.1:3000").unwrap());
+        assert!(!Environment::add_rekor_v1(&layout, "http://127.0.0.1:3000").unwrap());
+        let env = Environment::parse(&std::fs::read_to_string(layout.env()).unwrap());
+        assert_eq!((env.get("A"), env.get(REKOR_V1)), (Some("1"), Some("http://127.0.0.1:3000")));
+        assert!(env.get(SIGNING_CONFIG_V1).unwrap().ends_with("trust/signing_config_rekor_v1.v0.2.json"));
     }
 
     #[test]

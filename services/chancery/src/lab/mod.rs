@@ -18,13 +18,15 @@ use chassis::{Process, Service};
 use clock::Clock as _;
 use serde_json::Map;
 
-use crate::anchors::Anchors;
+use crate::anchors::{Anchors, RekorAnchors};
 use crate::cli::{DirArgs, LabArgs, LogKey, Output, Ports};
+use crate::completion::{self, lab_port};
 use crate::config::{ADMIN_PORT, Config, LabConfig};
 use crate::failure::{Failure, Outcome};
 use crate::gateway_command::add::{self, Addition};
 use crate::init::{self, Plan};
 use crate::layout::{Layout, names};
+use crate::log_command::{self, add as log_add};
 use crate::names::{PublicUrl, PublicUrls, ServiceName, host_of};
 use crate::output;
 use crate::serve::{self, Sockets};
@@ -32,7 +34,7 @@ use env::Environment;
 use identity::{Issuer, PROVEN, Subject};
 use issuer::LabIssuer;
 use proof::Proof;
-use screen::{Age, Opening, Row, Screen};
+use screen::{Opening, Row, Screen};
 
 /// Where the issuer listens unless told otherwise.
 const ISSUER_PORT: u16 = 8888;
@@ -52,21 +54,19 @@ pub(crate) async fn run(args: LabArgs, out: Output, telemetry: Telemetry) -> Out
     let issuer = Arc::new(token::open_issuer(&layout)?);
 
     // 2. The services, what clients need to know of them, and the opening lines.
-    let anchors = Anchors::load(&layout.anchors())
-        .map_err(|error| Failure::because("anchors_damaged", "what this lab was created with is not known", &error))?;
+    let anchors = completion::anchors(&layout)?;
     let mut services = serve::open(&config, &layout, sockets.of_services.services).await?;
     services.push(Service::new(sockets.issuer, issuer.clone().router()));
     let admin_url = sockets.of_services.admin.url();
     let environment = Environment::new(&layout, &anchors.public_urls, issuer.base(), &admin_url)
+        .and_then(|environment| match &config.rekor_v1 {
+            Some(section) => environment.with_rekor_v1(&layout, &section.public_url),
+            None => Ok(environment),
+        })
         .and_then(|environment| environment.with_registry(&layout, &registry.public_url))
         .and_then(|environment| environment.write(&layout.env()).map(|()| environment))
         .map_err(|error| Failure::because("lab_folder", format!("{} cannot be written", layout.env().display()), &error))?;
-    let age = match (created, sockets.registry_added) {
-        (true, _) => Age::Created,
-        (false, true) => Age::Completed,
-        (false, false) => Age::Kept,
-    };
-    screen.open(opening(&layout, age, &anchors, registry, &issuer)?);
+    screen.open(Opening { created, added: sockets.added, ..opening(&layout, &anchors, &config, registry, &issuer)? });
 
     // 3. Serve; the proof is a client like any other.
     let process = Process::new(services).grace(config.grace.as_std()).admin(sockets.of_services.admin, telemetry);
@@ -111,8 +111,8 @@ pub(crate) fn print_env(args: &DirArgs, out: Output) -> Outcome {
 struct LabSockets {
     of_services: Sockets,
     issuer: Listener,
-    /// Whether the lab got its registry just now, after it was created.
-    registry_added: bool,
+    /// What the lab got just now, after it was created.
+    added: Vec<ServiceName>,
 }
 
 /// Binds free or well-known ports, then creates the installation that names them for ever.
@@ -142,11 +142,10 @@ async fn create(layout: &Layout, ports: Option<Ports>) -> Outcome<LabSockets> {
     };
     init::create(layout.dir(), &plan).await?;
     services.sort_by_key(|(service, _)| serve::drain_position(*service));
-    Ok(LabSockets { of_services: Sockets { services, admin }, issuer, registry_added: false })
+    Ok(LabSockets { of_services: Sockets { services, admin }, issuer, added: Vec::new() })
 }
 
-/// Binds what the lab was created with: its ports are part of a signed trust root. One that was created before there was a registry
-/// gets it here.
+/// Binds what the lab was created with: its ports are part of a signed trust root. What there was not when it was created, it gets here.
 async fn reopen(layout: &Layout, ports: Option<Ports>) -> Outcome<LabSockets> {
     let config = Config::load(&layout.config())?;
     let Some(lab) = &config.lab else {
@@ -158,23 +157,41 @@ async fn reopen(layout: &Layout, ports: Option<Ports>) -> Outcome<LabSockets> {
     };
     let mut of_services = Sockets::bind(&config, &serve::wanted(&config, None)?).await.map_err(fixed)?;
     let issuer = serve::bind("issuer", &lab.http).await.map_err(fixed)?;
-    let registry_added = config.gateway.is_none();
-    if registry_added {
-        let listener = bind_registry(&config, ports).await?;
-        add::complete(layout, Addition::for_lab(&config, &listener)?).await?;
-        of_services.services.insert(0, (ServiceName::Registry, listener));
+
+    let mut added = Vec::new();
+    if config.rekor_v1.is_none() {
+        let listener = bind_added(&config, ServiceName::RekorV1, log_add::published_port(layout)?, ports).await?;
+        let addition = log_add::Addition::for_lab(layout, &listener);
+        // Whoever took the key offline that this needs does not lose the lab by it.
+        if addition.has_targets_key() {
+            log_add::complete(layout, addition).await?;
+            of_services.services.push((ServiceName::RekorV1, listener));
+            added.push(ServiceName::RekorV1);
+        }
     }
-    Ok(LabSockets { of_services, issuer, registry_added })
+    if config.gateway.is_none() {
+        let listener = bind_added(&config, ServiceName::Registry, None, ports).await?;
+        add::complete(layout, Addition::for_lab(&config, &listener)?).await?;
+        of_services.services.push((ServiceName::Registry, listener));
+        added.push(ServiceName::Registry);
+    }
+    of_services.services.sort_by_key(|(service, _)| serve::drain_position(*service));
+    Ok(LabSockets { of_services, issuer, added })
 }
 
-async fn bind_registry(config: &Config, ports: Option<Ports>) -> Outcome<Listener> {
-    let port = match ports {
-        Some(Ports::Auto) => 0,
-        Some(Ports::Default) => ServiceName::Registry.port(),
-        None => add::lab_port(config),
+/// Binds a service that the lab is to get, on the port that clients know already if there is one.
+async fn bind_added(config: &Config, service: ServiceName, known: Option<u16>, ports: Option<Ports>) -> Outcome<Listener> {
+    let port = match (known, ports) {
+        (Some(port), _) => port,
+        (None, Some(Ports::Auto)) => 0,
+        (None, Some(Ports::Default)) => service.port(),
+        (None, None) => lab_port(config, service),
     };
-    serve::bind(ServiceName::Registry.section(), &ListenConfig::loopback(port)).await.map_err(|failure| {
-        failure.advise("This lab is to get a registry: stop what uses the port, or start it with --ports auto, and the registry takes a free one for good.")
+    serve::bind(service.section(), &ListenConfig::loopback(port)).await.map_err(|failure| {
+        failure.advise(format!(
+            "This lab is to get a {}: stop what uses the port, or start it with --ports auto, and it takes a free one for good.",
+            service.title()
+        ))
     })
 }
 
@@ -200,7 +217,13 @@ async fn prove(layout: &Layout, environment: &Environment, issuer: &LabIssuer, s
 }
 
 /// The facts of the screen, read from the files that clients get.
-fn opening(layout: &Layout, age: Age, anchors: &Anchors, registry: &gateway::Config, issuer: &LabIssuer) -> Outcome<Opening> {
+fn opening(
+    layout: &Layout,
+    anchors: &Anchors,
+    config: &Config,
+    registry: &gateway::Config,
+    issuer: &LabIssuer,
+) -> Outcome<Opening> {
     let chain = |name: &str| {
         let unreadable = |error: &(dyn std::error::Error + 'static)| {
             Failure::because("certificate_unusable", format!("{} cannot be read", layout.join(name).display()), error)
@@ -219,25 +242,33 @@ fn opening(layout: &Layout, age: Age, anchors: &Anchors, registry: &gateway::Con
         digest: digest.to_owned(),
         until,
     };
+    let log = |service: ServiceName, anchors: &RekorAnchors| row(service, "log id", &anchors.key, None);
+    let mut rows = vec![
+        row(ServiceName::Fulcio, "root certificate", &anchors.fulcio.root_certificate, root_until),
+        row(ServiceName::Ctlog, "log id", &anchors.ctlog.key, None),
+        log(ServiceName::RekorV2, &anchors.rekor_v2),
+    ];
+    let rekor_v1 = anchors.rekor_v1.as_ref().filter(|_| config.rekor_v1.is_some());
+    rows.extend(rekor_v1.map(|anchors| log(ServiceName::RekorV1, anchors)));
+    rows.extend([
+        row(ServiceName::Tsa, "certificate", &anchors.tsa.certificate, tsa_until),
+        row(ServiceName::Tuf, "version 1", "", root_expires),
+        Row {
+            title: ServiceName::Registry.title(),
+            url: host_of(&registry.public_url).to_owned(),
+            label: wants(registry).into(),
+            digest: String::new(),
+            until: None,
+        },
+    ]);
     Ok(Opening {
         dir: layout.dir().display().to_string(),
-        age,
+        created: false,
+        added: Vec::new(),
+        lacks_rekor_v1: config.rekor_v1.is_none().then(|| log_command::add_to(layout)),
         root_json: layout.join(names::ROOT_JSON).display().to_string(),
         root_digest: anchors.tuf.root_json.clone(),
-        rows: vec![
-            row(ServiceName::Fulcio, "root certificate", &anchors.fulcio.root_certificate, root_until),
-            row(ServiceName::Ctlog, "log id", &anchors.ctlog.key, None),
-            row(ServiceName::RekorV2, "log id", &anchors.rekor_v2.key, None),
-            row(ServiceName::Tsa, "certificate", &anchors.tsa.certificate, tsa_until),
-            row(ServiceName::Tuf, "version 1", "", root_expires),
-            Row {
-                title: ServiceName::Registry.title(),
-                url: host_of(&registry.public_url).to_owned(),
-                label: wants(registry).into(),
-                digest: String::new(),
-                until: None,
-            },
-        ],
+        rows,
         registry: host_of(&registry.public_url).to_owned(),
         issuer: issuer.base().to_owned(),
     })

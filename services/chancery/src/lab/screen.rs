@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::proof::Passed;
 use crate::cli::Output;
 use crate::layout::names;
+use crate::names::ServiceName;
 use crate::output::{Style, date, duration, print, print_json, short};
 
 /// One service on the screen.
@@ -25,24 +26,17 @@ pub(crate) struct Row {
     pub until: Option<jiff::Timestamp>,
 }
 
-/// What a start found in the lab's folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Age {
-    /// Nothing: the lab was created.
-    Created,
-    /// A lab without a registry, which it got.
-    Completed,
-    /// A whole lab.
-    Kept,
-}
-
 /// What the opening lines tell.
 #[derive(Debug)]
 pub(crate) struct Opening {
     /// The lab's folder, as it was given.
     pub dir: String,
-    /// What this start found.
-    pub age: Age,
+    /// Whether this start found nothing and created the lab.
+    pub created: bool,
+    /// What the lab was created without and has got by this start.
+    pub added: Vec<ServiceName>,
+    /// The command that gives the lab its Rekor v1 log, when this start could not.
+    pub lacks_rekor_v1: Option<String>,
     /// The trust root people hand out.
     pub root_json: String,
     /// Its SHA-256.
@@ -100,8 +94,9 @@ impl Screen {
             (Output::Text, Some(opening)) => print(&ready_text(took, opening)),
             (Output::Json, Some(opening)) => print_json(&json!({
                 "dir": opening.dir,
-                "created": opening.age == Age::Created,
-                "registry_added": opening.age == Age::Completed,
+                "created": opening.created,
+                "registry_added": opening.added.contains(&ServiceName::Registry),
+                "rekor_v1_added": opening.added.contains(&ServiceName::RekorV1),
                 "trust_root": { "path": opening.root_json, "sha256": opening.root_digest },
                 "services": opening.rows.iter().map(row_json).collect::<Vec<_>>(),
                 "registry": opening.registry,
@@ -117,10 +112,7 @@ impl Screen {
 
 fn opening_text(opening: &Opening, style: Style) -> String {
     let Opening { dir, root_json, root_digest, .. } = opening;
-    let age = match opening.age {
-        Age::Created => "created now",
-        Age::Completed | Age::Kept => "kept from an earlier start",
-    };
+    let age = if opening.created { "created now" } else { "kept from an earlier start" };
     let mut text = format!(
         "{}   a private Sigstore and registry on this machine, for trying things out\n\
          data           {dir}   {age}; keys lie there unencrypted; delete the folder to start over\n\
@@ -128,12 +120,13 @@ fn opening_text(opening: &Opening, style: Style) -> String {
         style.strong("Chancery lab"),
         short(root_digest),
     );
-    if opening.age == Age::Completed {
+    for service in &opening.added {
+        text.push_str(&format!("added          {}\n", added(*service, dir)));
+    }
+    if let Some(command) = &opening.lacks_rekor_v1 {
         text.push_str(&format!(
-            "added          a registry, which this lab was created without: {dir}/{}, {dir}/{}, {dir}/{}, section gateway\n",
-            names::GATEWAY_DB,
-            names::BLOBS,
-            names::PROMOTION_TOKEN,
+            "not there      a {}: the key of TUF's targets was taken offline; stop the lab, then {command} --offline-keys DIR\n",
+            ServiceName::RekorV1.title(),
         ));
     }
     text.push('\n');
@@ -148,6 +141,15 @@ fn opening_text(opening: &Opening, style: Style) -> String {
     }
     text.push_str(&format!("  {:<23} {:<width$}   mints test identities, in the lab only\n", "lab issuer", opening.issuer));
     text
+}
+
+/// What a lab that was created without a service has got with it.
+fn added(service: ServiceName, dir: &str) -> String {
+    let made = match service {
+        ServiceName::RekorV1 => format!("{dir}/{}, targets of the trust root signed anew", names::REKOR_V1_KEY),
+        _ => format!("{dir}/{}, {dir}/{}, {dir}/{}", names::GATEWAY_DB, names::BLOBS, names::PROMOTION_TOKEN),
+    };
+    format!("a {}, which this lab was created without: {made}, section {}", service.title(), service.section())
 }
 
 fn ready_text(took: Duration, opening: &Opening) -> String {

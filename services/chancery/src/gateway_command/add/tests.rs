@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use chassis::report::Explain as _;
 use tempfile::TempDir;
@@ -134,7 +135,7 @@ async fn a_file_that_takes_no_section_is_left_alone_and_nothing_is_made() {
 #[tokio::test]
 async fn only_one_run_at_a_time() {
     let older = Older::with(BEFORE);
-    let other = File::open(older.layout.anchors()).unwrap();
+    let other = File::open(older.layout.dir()).unwrap();
     other.lock().unwrap();
     assert_eq!(older.complete().await.unwrap_err().code(), "gateway_add_failed");
     other.unlock().unwrap();

@@ -1,0 +1,346 @@
+//! Completing an installation that was made before there was a Rekor v1 log.
+//!
+//! Clients keep every trust they have: the documents get one log more and lose nothing, and the TUF repository goes on where it is, with
+//! the same root. `chancery.yaml` comes last, so a crash leaves an installation that runs as it did, and what was made is kept by the
+//! next run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bundle::{SigningConfig, TrustedRoot};
+use chassis::config::ListenConfig;
+use chassis::listen::Listener;
+use clock::{Clock, SystemClock};
+use keys::FileKey;
+use pki::KeyKind;
+use rekor::v1::Created;
+use serde::Serialize;
+
+use crate::anchors::{Anchors, RekorAnchors, sha256_hex};
+use crate::completion::{self, Completion, Done, lab_port};
+use crate::config::Config;
+use crate::failure::{Failure, Outcome};
+use crate::init::distinct_keys;
+use crate::init::text::{self, quoted};
+use crate::init::trust::{Documents, NewLog};
+use crate::lab::env::Environment;
+use crate::layout::{Layout, names};
+use crate::names::{PublicUrl, ServiceName};
+use crate::serve;
+
+/// The log that an installation is to get.
+#[derive(Debug)]
+pub(crate) struct Addition {
+    public_url: String,
+    http: ListenConfig,
+    /// Where the key is that signs TUF's targets.
+    offline_keys: PathBuf,
+}
+
+impl Addition {
+    /// For the installation in `layout`: below its domain, or on the loopback of a lab.
+    ///
+    /// # Errors
+    /// The folder holds no installation, or it says nothing of where its log would be.
+    pub(crate) async fn of(layout: &Layout, public_url: Option<&PublicUrl>, offline_keys: Option<&Path>) -> Outcome<Self> {
+        let config = Config::load(&layout.config())?;
+        let offline_keys = offline_keys.map_or_else(|| layout.join(names::OFFLINE), Path::to_owned);
+        if config.lab.is_some() {
+            // Let go at once: the port is taken for good when the lab starts.
+            let port = published_port(layout)?.unwrap_or(lab_port(&config, ServiceName::RekorV1));
+            let listener = serve::bind(ServiceName::RekorV1.section(), &ListenConfig::loopback(port)).await?;
+            return Ok(Self { offline_keys, ..Self::for_lab(layout, &listener) });
+        }
+        let public_url = completion::public_url(layout, ServiceName::RekorV1, public_url)?;
+        Ok(Self { public_url, http: ListenConfig::loopback(ServiceName::RekorV1.port()), offline_keys })
+    }
+
+    /// For a lab whose log `listener` is bound for.
+    pub(crate) fn for_lab(layout: &Layout, listener: &Listener) -> Self {
+        let http = ListenConfig { listen: listener.addresses(), tls: None, behind_proxy: false };
+        Self { public_url: listener.url(), http, offline_keys: layout.join(names::OFFLINE) }
+    }
+
+    /// The key that signs TUF's targets.
+    fn targets_key(&self) -> PathBuf {
+        let name = Path::new(names::TUF_TARGETS_KEY).file_name().expect("a file has a name");
+        self.offline_keys.join(name)
+    }
+
+    /// Whether the key is there that signs TUF's targets. It may have been taken offline, as it should be.
+    pub(crate) fn has_targets_key(&self) -> bool {
+        self.targets_key().exists()
+    }
+}
+
+/// The port that clients of the lab in `layout` know the log by, when a run was cut off after it had told them.
+///
+/// # Errors
+/// `anchors.json` is missing or damaged.
+pub(crate) fn published_port(layout: &Layout) -> Outcome<Option<u16>> {
+    let anchors = completion::anchors(layout)?;
+    let url = anchors.public_urls.get(ServiceName::RekorV1);
+    Ok(url.and_then(|url| url::Url::parse(url).ok()?.port_or_known_default()))
+}
+
+/// What an installation gets, in the order it gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Step {
+    /// The log's key.
+    Key,
+    /// The log in its database.
+    Log,
+    /// The targets of the TUF repository.
+    TrustRoot,
+    /// The files for clients.
+    Documents,
+    /// What start-up compares.
+    Anchors,
+    /// A lab's environment for clients.
+    Environment,
+    /// The section of the configuration.
+    Configuration,
+}
+
+/// What became of an [`Addition`].
+pub(crate) type Added = completion::Added<Step>;
+
+/// Gives the installation in `layout` its log. Run again after a crash, it keeps what is there and makes the rest.
+///
+/// # Errors
+/// Another run is under way, the log's database is in use, the key of TUF's targets is not there, or something cannot be written.
+pub(crate) async fn complete(layout: &Layout, addition: Addition) -> Outcome<Added> {
+    // 1. One run at a time.
+    let completion = Completion::begin(layout, ServiceName::RekorV1)?;
+    let config = Config::load(&layout.config())?;
+    if let Some(section) = config.rekor_v1 {
+        return Ok(Added { public_url: section.public_url, steps: Vec::new() });
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+
+    // 2. Everything that is there and must fit, and the configuration as it will be. Nothing is made before all of it is found good.
+    let anchors = completion::anchors(layout)?;
+    let known = Known::read(layout, &anchors)?;
+    let prepared = completion.prepare(&text::rekor_v1(&addition.public_url, &addition.http, &database_of(&config, layout)))?;
+    let section = prepared.config.rekor_v1.as_ref().expect("a prepared configuration has the section");
+    let publication = match &anchors.rekor_v1 {
+        None => Publication::Due(Box::new(TufSigners::load(&config, &addition)?)),
+        Some(log) => {
+            same_name(&anchors, &addition.public_url)?;
+            Publication::Done(log)
+        }
+    };
+
+    let mut steps = Vec::new();
+    let mut done = |step, path, made| steps.push(Done { step, path, made });
+
+    // 3. Key and log. Nobody knows of them yet, unless a run was cut off after it had published them: then there is one that it can be.
+    let key = layout.join(names::REKOR_V1_KEY);
+    let key_made = match &publication {
+        Publication::Due(_) => create_key(&key).map_err(|error| completion.unwritable(&key, &*error))?,
+        Publication::Done(log) => {
+            let published = serve::first_checkpoint(log)?;
+            let log = rekor::v1::open(section, clock.clone(), Some(published)).await;
+            log.map_err(|error| Failure::explained(&error))?.close().await;
+            false
+        }
+    };
+    done(Step::Key, names::REKOR_V1_KEY, key_made);
+    let log = rekor::v1::complete(section, clock.clone()).await.map_err(|error| Failure::explained(&error))?;
+    done(Step::Log, names::REKOR_DB, log.made);
+    completion.give_to_owner(&key)?;
+    completion.give_to_owner(&section.database)?;
+
+    // 4. What clients are told, by TUF first: anchors and files follow what is published.
+    let new = NewLog { url: &addition.public_url, key: &log.identity.public_key, since: log.since };
+    let documents = Documents::with_rekor_v1(known.trusted_root, known.signing_config, new)
+        .map_err(|error| Failure::because("log_add_failed", "what clients are told cannot name the log", &error))?;
+    let after = anchored(&anchors, &addition.public_url, &log, &documents)?;
+    distinct_keys(&after)?;
+    if let Publication::Due(signers) = &publication {
+        signers.publish(&documents, &new, clock.as_ref()).await?;
+        completion.give_to_owner(&signers.place.directory)?;
+        completion.give_to_owner(&signers.place.state)?;
+    }
+    done(Step::TrustRoot, names::TUF_REPOSITORY, matches!(publication, Publication::Due(_)));
+
+    // 5. The anchors, which let the old trusted root pass until the new one is in its place; then the files.
+    let path = layout.anchors();
+    let anchors_made = completion.replace(&path, after.to_json().as_bytes(), &path)?;
+    let like = layout.join(names::TRUSTED_ROOT);
+    let mut made = completion.replace(&layout.join(names::REKOR_V1_PUB), log.identity.public_key.to_pem().as_bytes(), &like)?;
+    for (name, bytes) in documents.files() {
+        made |= completion.replace(&layout.join(name), &bytes, &like)?;
+    }
+    done(Step::Documents, "trust", made);
+    let whole = Anchors { trusted_root_before: None, ..after };
+    let anchors_made = completion.replace(&path, whole.to_json().as_bytes(), &path)? || anchors_made;
+    done(Step::Anchors, "anchors.json", anchors_made);
+
+    // 6. What a lab's clients read.
+    if layout.env().exists() {
+        let written = Environment::add_rekor_v1(layout, &addition.public_url);
+        done(Step::Environment, "env", written.map_err(|error| completion.unwritable(&layout.env(), &error))?);
+    }
+
+    // 7. The configuration: from here on the installation has the log.
+    completion.publish(prepared)?;
+    done(Step::Configuration, "chancery.yaml", true);
+    Ok(Added { public_url: addition.public_url, steps })
+}
+
+/// Whether clients have been told of the log.
+enum Publication<'a> {
+    /// Not yet, or nothing is known of it, and telling them again does no harm.
+    Due(Box<TufSigners>),
+    /// By a run that was cut off after that.
+    Done(&'a RekorAnchors),
+}
+
+/// A log that clients have been told of keeps its name.
+fn same_name(anchors: &Anchors, public_url: &str) -> Outcome {
+    let published = anchors.public_urls.get(ServiceName::RekorV1).unwrap_or_default();
+    if published == public_url {
+        return Ok(());
+    }
+    Err(Failure::new("anchor_mismatch", "this log has another public URL already")
+        .detail(format!("asked for  {public_url}"))
+        .detail(format!("published  {published}"))
+        .advise(format!("A run that was cut off has published it: finish that one with --public-url rekor-v1={published}.")))
+}
+
+/// The documents as they are.
+struct Known {
+    trusted_root: TrustedRoot,
+    signing_config: SigningConfig,
+}
+
+impl Known {
+    /// Reads them, and sees to it that the trusted root is the one of this installation.
+    fn read(layout: &Layout, anchors: &Anchors) -> Outcome<Self> {
+        let path = layout.join(names::TRUSTED_ROOT);
+        let text = read(&path)?;
+        let digest = sha256_hex(&text);
+        if digest != anchors.trusted_root && anchors.trusted_root_before.as_ref() != Some(&digest) {
+            return Err(Failure::new("anchor_mismatch", format!("{} is not the file that was published", path.display()))
+                .detail(format!("found     sha256 {digest}"))
+                .detail(format!("expected  sha256 {}", anchors.trusted_root))
+                .advise("Restore it from the backup that holds anchors.json."));
+        }
+        let trusted_root = TrustedRoot::from_json(&text).map_err(|error| unusable(&path, &error))?;
+        let path = layout.join(names::SIGNING_CONFIG);
+        let signing_config = SigningConfig::from_json(&read(&path)?).map_err(|error| unusable(&path, &error))?;
+        Ok(Self { trusted_root, signing_config })
+    }
+}
+
+fn read(path: &Path) -> Outcome<Vec<u8>> {
+    std::fs::read(path).map_err(|error| unusable(path, &error))
+}
+
+fn unusable(path: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
+    Failure::because("log_add_failed", format!("{} cannot be used", path.display()), error)
+        .advise("Nothing was changed. Restore the file from the backup and run this again.")
+}
+
+/// What publishes TUF's targets.
+struct TufSigners {
+    place: tuf::Place,
+    lifetimes: tuf::Lifetimes,
+    targets: FileKey,
+    snapshot: FileKey,
+    timestamp: FileKey,
+}
+
+impl TufSigners {
+    fn load(config: &Config, addition: &Addition) -> Outcome<Self> {
+        let section = config.tuf.as_ref().ok_or_else(|| {
+            Failure::usage("config_no_service", "the configuration has no section for tuf")
+                .advise("Run this where the trust root is: the log has to be in it before clients believe it.")
+        })?;
+        let path = addition.targets_key();
+        let targets = FileKey::load(&path).map_err(|error| {
+            Failure::because("log_add_failed", "the trust root cannot be signed: the key of its targets is not there", &error)
+                .advise(
+                    "Nothing was changed. Bring the keys that were taken offline and name their folder with --offline-keys DIR.",
+                )
+        })?;
+        let online = |what: &str, path: &Path| {
+            FileKey::load(path).map_err(|error| {
+                Failure::because("key_unusable", format!("{what} cannot be used"), &error).advise("Restore it from the backup.")
+            })
+        };
+        Ok(Self {
+            place: section.place(),
+            lifetimes: section.lifetimes().map_err(|error| Failure::explained(&error))?,
+            targets,
+            snapshot: online("TUF's snapshot key", &section.snapshot_key)?,
+            timestamp: online("TUF's timestamp key", &section.timestamp_key)?,
+        })
+    }
+
+    async fn publish(&self, documents: &Documents, log: &NewLog<'_>, clock: &dyn Clock) -> Outcome {
+        let keys = tuf::TargetsKeys { targets: &self.targets, snapshot: &self.snapshot, timestamp: &self.timestamp };
+        let mut targets = documents.targets();
+        targets.push(log.target());
+        tuf::publish_targets(&self.place, &keys, &targets, &self.lifetimes, clock)
+            .await
+            .map_err(|error| Failure::explained(&error))?;
+        Ok(())
+    }
+}
+
+/// The anchors of the installation with the log, while the trusted root from before it may still lie there.
+fn anchored(before: &Anchors, public_url: &str, log: &Created, documents: &Documents) -> Outcome<Anchors> {
+    let trusted_root = sha256_hex(&documents.trusted_root.to_json());
+    if before.rekor_v1.is_some() {
+        return same_root(&trusted_root, before).map(|()| before.clone());
+    }
+    Ok(Anchors {
+        public_urls: before.public_urls.clone().with(ServiceName::RekorV1, public_url),
+        rekor_v1: Some(RekorAnchors {
+            origin: log.identity.origin.clone(),
+            key: hex::encode(log.identity.public_key.fingerprint()),
+            checkpoint: log.checkpoint.clone(),
+        }),
+        trusted_root,
+        trusted_root_before: Some(before.trusted_root.clone()),
+        ..before.clone()
+    })
+}
+
+/// What a run published that was cut off is what this one would publish.
+fn same_root(digest: &str, anchors: &Anchors) -> Outcome {
+    if digest == anchors.trusted_root {
+        return Ok(());
+    }
+    Err(Failure::new("anchor_mismatch", "the trusted root that was published names this log otherwise")
+        .detail(format!("here       sha256 {digest}"))
+        .detail(format!("published  sha256 {}", anchors.trusted_root))
+        .advise("Restore keys, databases, trust and anchors.json from one backup."))
+}
+
+/// Makes the log's key unless it is there. Says whether it was made.
+fn create_key(path: &Path) -> Result<bool, Box<dyn std::error::Error>> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(false);
+    }
+    FileKey::generate(KeyKind::P256)?.create_file(path)?;
+    Ok(true)
+}
+
+/// The database of the other Rekor log, as the section names it.
+fn database_of(config: &Config, layout: &Layout) -> String {
+    let same = |path: &Path, other: &Path| match (path.canonicalize(), other.canonicalize()) {
+        (Ok(path), Ok(other)) => path == other,
+        _ => false,
+    };
+    match &config.rekor_v2 {
+        Some(other) if !same(&other.database, &layout.join(names::REKOR_DB)) => quoted(&other.database.display().to_string()),
+        _ => names::REKOR_DB.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
