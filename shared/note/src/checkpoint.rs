@@ -74,7 +74,7 @@ fn is_line(line: &str) -> bool {
     !line.is_empty() && line.chars().all(|c| c >= ' ')
 }
 
-fn parse_size(line: &str) -> Option<u64> {
+pub(crate) fn parse_size(line: &str) -> Option<u64> {
     let canonical = line.bytes().all(|byte| byte.is_ascii_digit()) && (line == "0" || !line.starts_with('0'));
     if canonical { line.parse().ok() } else { None }
 }

@@ -4,6 +4,8 @@ use merkle::{Hash, sha256};
 
 /// Ed25519 (C2SP `signed-note`).
 const ED25519: u8 = 0x01;
+/// A witness (C2SP `tlog-cosignature`).
+const COSIGNER: u8 = 0x04;
 /// An RFC 6962 signed tree head (C2SP `static-ct-api`).
 const RFC6962_STH: u8 = 0x05;
 
@@ -36,6 +38,12 @@ pub fn ecdsa_key_id(spki_der: &[u8]) -> Hash {
 #[must_use]
 pub fn ed25519_key_id(name: &str, key: &[u8; 32]) -> Hash {
     named_key_id(name, ED25519, key)
+}
+
+/// The id of a witness's Ed25519 key under its name: SHA-256(name ‖ 0x0A ‖ 0x04 ‖ key).
+#[must_use]
+pub fn cosigner_key_id(name: &str, key: &[u8; 32]) -> Hash {
+    named_key_id(name, COSIGNER, key)
 }
 
 /// The id of an RFC 6962 log under a name: SHA-256(name ‖ 0x0A ‖ 0x05 ‖ log id). The log id is SHA-256 of the SubjectPublicKeyInfo.

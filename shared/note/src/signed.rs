@@ -74,7 +74,11 @@ impl NoteSignature {
         if named && !self.signature.is_empty() { Ok(()) } else { Err(NoteError::SignatureLine) }
     }
 
-    fn parse(line: &str) -> Result<Self, NoteError> {
+    /// Reads one signature line, without its newline.
+    ///
+    /// # Errors
+    /// [`NoteError::SignatureLine`] when it is none.
+    pub fn parse(line: &str) -> Result<Self, NoteError> {
         let (name, encoded) =
             line.strip_prefix(SIGNATURE_PREFIX).and_then(|rest| rest.split_once(' ')).ok_or(NoteError::SignatureLine)?;
         let bytes = BASE64_STANDARD.decode(encoded).map_err(|_| NoteError::SignatureLine)?;
