@@ -89,7 +89,9 @@ impl SubmitError {
                 AppendError::TooLarge { .. } => Verdict::Refused(StatusCode::PAYLOAD_TOO_LARGE, error.code()),
                 AppendError::Overloaded { retry_after } => Verdict::Later(error.code(), (*retry_after).clamp(SOON, LATEST)),
                 AppendError::ClockStepped(_) | AppendError::Closed => Verdict::Later(error.code(), SOON),
-                AppendError::Frozen | AppendError::Sign(_) | AppendError::Store(_) => Verdict::Failed(error.code()),
+                // A 503 would be waited for, and it will never be otherwise.
+                AppendError::Frozen => Verdict::Refused(StatusCode::BAD_REQUEST, error.code()),
+                AppendError::Sign(_) | AppendError::Store(_) => Verdict::Failed(error.code()),
             },
             Self::Sign(_) => Verdict::Failed("log_sign_failed"),
             Self::Stored(_) => Verdict::Failed("log_entry_damaged"),

@@ -121,7 +121,7 @@ mod tests {
         let checkpoint = signer.verify(&note).unwrap();
         assert_eq!((checkpoint.size, checkpoint.root), (7, head.root));
 
-        let stored = SignedTreeHead { size: 7, root: head.root, time: head.time, note: note.clone() };
+        let stored = SignedTreeHead { size: 7, root: head.root, time: head.time, note: note.clone(), last: false };
         let signature = signer.signature_of(&stored).unwrap();
         assert_eq!(signature.timestamp, 1_795_252_443_250);
         let key = signer.key.public_key();

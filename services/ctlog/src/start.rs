@@ -12,7 +12,7 @@ use keys::{FileKey, Signer};
 use merkle::Hash;
 use pki::{KeyKind, PublicKey};
 use tlog::sqlite::Database;
-use tlog::{Log, TreeHeadSigner as _};
+use tlog::{AppendError, Log, SignedTreeHead, TreeHeadSigner as _};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::StartError;
@@ -100,11 +100,11 @@ impl CtLog {
         self.app.log.checkpoint().note.clone()
     }
 
-    /// Takes no more entries for ever; reads go on.
+    /// Takes no more entries for ever; reads go on. The answer is the last head, also when the log was frozen before.
     ///
     /// # Errors
-    /// When the database fails; then try again until it does not.
-    pub async fn freeze(&self) -> Result<(), tlog::StoreError> {
+    /// When the head cannot be signed or stored; asking again is always safe.
+    pub async fn freeze(&self) -> Result<Arc<SignedTreeHead>, AppendError> {
         self.app.log.freeze().await
     }
 

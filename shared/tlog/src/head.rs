@@ -28,12 +28,15 @@ pub struct SignedTreeHead {
     pub time: Timestamp,
     /// The signed note, as it is served.
     pub note: String,
+    /// Whether it is the last one: the log is frozen.
+    pub last: bool,
 }
 
 /// Signs the heads of one log, and knows its own signatures again.
 ///
 /// Contract: `sign` returns a signed note (C2SP `tlog-checkpoint`) over exactly this origin, size and root, without extension
-/// lines, the log's own signature first; `verify` accepts it. Both may be called concurrently.
+/// lines, the log's own signature first; `sign_last` too, but for extension lines; `verify` accepts both. All of them may be called
+/// concurrently.
 #[async_trait]
 pub trait TreeHeadSigner: Send + Sync {
     /// Name of the log: the first line of its checkpoints.
@@ -47,6 +50,15 @@ pub trait TreeHeadSigner: Send + Sync {
     /// # Errors
     /// When the key cannot be used; nothing is appended then.
     async fn sign(&self, head: &TreeHead) -> Result<String, SignError>;
+
+    /// Signs the head after which there is no other, and says so in it where readers of this face take that: elsewhere it is a head like
+    /// any.
+    ///
+    /// # Errors
+    /// As [`TreeHeadSigner::sign`]; the log stays open then.
+    async fn sign_last(&self, head: &TreeHead) -> Result<String, SignError> {
+        self.sign(head).await
+    }
 
     /// Reads a note that this log signed.
     ///

@@ -143,16 +143,16 @@ impl Log {
         self.shared.queue.refresh()?.await.map_err(|_| AppendError::Closed)?
     }
 
-    /// Closes the log for ever: from here on every append is refused as frozen. Reads go on.
+    /// Closes the log for ever, in every process: what waits is still written, every later append is refused as frozen, reads go on. The
+    /// answer is the last head; asked again, it is the same.
     ///
     /// # Errors
-    /// When the store fails; then try again until it does not.
-    pub async fn freeze(&self) -> Result<(), StoreError> {
-        let mut transaction = self.shared.store.begin().await?;
-        let mut state = transaction.state().clone();
-        state.frozen = true;
-        transaction.update(&state).await?;
-        transaction.commit().await
+    /// As [`Log::append`]: then the log is frozen, or as open as before. Asking again is always safe.
+    pub async fn freeze(&self) -> Result<Arc<SignedTreeHead>, AppendError> {
+        match self.shared.queue.freeze()?.await.map_err(|_| AppendError::Closed)? {
+            Err(AppendError::Frozen) => Ok(self.checkpoint()),
+            outcome => outcome,
+        }
     }
 
     /// The published head.

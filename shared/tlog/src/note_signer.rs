@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use keys::{SignError, Signer};
 use merkle::Hash;
 use note::{
@@ -86,11 +87,16 @@ impl TreeHeadSigner for NoteSigner {
     }
 
     async fn sign(&self, head: &TreeHead) -> Result<String, SignError> {
-        let text = Checkpoint::new(&head.origin, head.size, head.root).text();
-        let signature = self.key.sign(text.as_bytes()).await?;
-        let line = NoteSignature { name: self.name.clone(), hint: KeyHint::of(&self.key_id), signature };
-        let not_a_note = |error: NoteError| SignError { fingerprint: self.key.public_key().short(), source: error.into() };
-        Ok(SignedNote::new(text, vec![line]).map_err(not_a_note)?.to_string())
+        self.sign_checkpoint(&Checkpoint::new(&head.origin, head.size, head.root)).await
+    }
+
+    async fn sign_last(&self, head: &TreeHead) -> Result<String, SignError> {
+        let mut checkpoint = Checkpoint::new(&head.origin, head.size, head.root);
+        // Clients of Rekor v1 are told of a frozen tree by the log's description; a line more in a checkpoint is none of their contract.
+        if self.name == self.origin {
+            checkpoint.extensions.push(frozen_line(head.time));
+        }
+        self.sign_checkpoint(&checkpoint).await
     }
 
     fn verify(&self, signed: &str) -> Result<Checkpoint, HeadError> {
@@ -107,6 +113,21 @@ impl TreeHeadSigner for NoteSigner {
     }
 }
 
+impl NoteSigner {
+    async fn sign_checkpoint(&self, checkpoint: &Checkpoint) -> Result<String, SignError> {
+        let text = checkpoint.text();
+        let signature = self.key.sign(text.as_bytes()).await?;
+        let line = NoteSignature { name: self.name.clone(), hint: KeyHint::of(&self.key_id), signature };
+        let not_a_note = |error: NoteError| SignError { fingerprint: self.key.public_key().short(), source: error.into() };
+        Ok(SignedNote::new(text, vec![line]).map_err(not_a_note)?.to_string())
+    }
+}
+
+/// The line by which Rekor v2 tells readers that a log is closed, its time as Unix `date` writes it.
+fn frozen_line(time: Timestamp) -> String {
+    format!("Log frozen \u{2014} {}", time.strftime("%a %b %e %H:%M:%S UTC %Y"))
+}
+
 impl fmt::Debug for NoteSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NoteSigner").field("origin", &self.origin).field("key_id", &self.key_id).finish_non_exhaustive()
@@ -115,7 +136,6 @@ impl fmt::Debug for NoteSigner {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use keys::FileKey;
     use merkle::EMPTY_ROOT;
 
@@ -139,6 +159,21 @@ mod tests {
             assert_eq!((line.signatures().len(), line.signatures()[0].name.as_str()), (1, "log.example"));
             assert_eq!(line.signatures()[0].hint, KeyHint::of(&signer.key_id()));
         }
+    }
+
+    #[tokio::test]
+    async fn the_last_head_says_that_it_is_where_readers_take_it() {
+        let key = key(KeyKind::P256);
+        let time = "2026-11-01T09:14:03.250Z".parse().unwrap();
+        let signer = NoteSigner::new("log.example", key.clone()).unwrap();
+        let note = signer.sign_last(&TreeHead { time, ..head("log.example") }).await.unwrap();
+        let expected = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\nLog frozen \u{2014} Sun Nov  1 09:14:03 UTC 2026\n\n\u{2014} log.example ";
+        assert!(note.starts_with(&format!("log.example\n0\n{expected}")), "{note}");
+        assert_eq!(signer.verify(&note).unwrap().extensions.len(), 1);
+
+        let signer = NoteSigner::rekor_v1("log.example", 42, key).unwrap();
+        let note = signer.sign_last(&TreeHead { time, ..head("log.example - 42") }).await.unwrap();
+        assert!(signer.verify(&note).unwrap().extensions.is_empty(), "{note}");
     }
 
     #[tokio::test]

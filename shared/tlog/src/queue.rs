@@ -45,6 +45,8 @@ pub(crate) struct Batch {
     pub(crate) entries: Vec<Pending>,
     /// Whoever asked for a head of its own.
     pub(crate) refresh: Vec<oneshot::Sender<Refreshed>>,
+    /// Whether that head is to be the last one.
+    pub(crate) freeze: bool,
 }
 
 pub(crate) struct Queue {
@@ -64,6 +66,7 @@ struct Inner {
     /// How many those are.
     waiters: usize,
     refresh: Vec<oneshot::Sender<Refreshed>>,
+    freeze: bool,
     closed: bool,
 }
 
@@ -104,12 +107,22 @@ impl Queue {
 
     /// Asks for a new head, whether or not there is an entry.
     pub(crate) fn refresh(&self) -> Result<oneshot::Receiver<Refreshed>, AppendError> {
+        self.ask_for_head(false)
+    }
+
+    /// Asks for the last head: after the next batch the log is closed for ever.
+    pub(crate) fn freeze(&self) -> Result<oneshot::Receiver<Refreshed>, AppendError> {
+        self.ask_for_head(true)
+    }
+
+    fn ask_for_head(&self, last: bool) -> Result<oneshot::Receiver<Refreshed>, AppendError> {
         let mut inner = self.lock();
         if inner.closed {
             return Err(AppendError::Closed);
         }
         let (answer, receiver) = oneshot::channel();
         inner.refresh.push(answer);
+        inner.freeze |= last;
         self.wake.notify_one();
         Ok(receiver)
     }
@@ -159,7 +172,8 @@ impl Queue {
     }
 
     fn cut(&self, inner: &mut Inner) -> Batch {
-        let mut batch = Batch { entries: Vec::new(), refresh: std::mem::take(&mut inner.refresh) };
+        let mut batch =
+            Batch { entries: Vec::new(), refresh: std::mem::take(&mut inner.refresh), freeze: std::mem::take(&mut inner.freeze) };
         let mut bytes = 0;
         while let Some(next) = inner.order.front() {
             let full = batch.entries.len() >= self.limits.batch_entries || bytes + next.length > self.limits.batch_bytes;

@@ -113,8 +113,9 @@ impl Sequencer {
         // A crash leaves: nothing. The transaction is rolled back when the database is opened again.
 
         // 7. Sign the new head, and make sure that start-up will accept it. It is seen by nobody before the commit: should that fail,
-        //    a later batch signs another tree of this size, and no two such heads ever get out.
-        let next = self.sign(&growth, time).await?;
+        //    a later batch signs another tree of this size, and no two such heads ever get out. Whoever freezes the log gets the last
+        //    one, over whatever was in the batch.
+        let next = self.sign(&growth, time, batch.freeze).await?;
 
         // 8. Replace the state row.
         transaction.update(&next).await?;
@@ -184,11 +185,12 @@ impl Sequencer {
         next_time(Some(self.believed.time), now)
     }
 
-    async fn sign(&self, growth: &Growth, time: Timestamp) -> Result<State, AppendError> {
+    async fn sign(&self, growth: &Growth, time: Timestamp, frozen: bool) -> Result<State, AppendError> {
         let range = growth.range();
-        let mut next =
-            State { size: range.size(), root: range.root(), frontier: range.hashes().to_vec(), time, ..self.believed.clone() };
-        next.checkpoint = self.signer.sign(&next.head()).await?;
+        let (size, root, frontier) = (range.size(), range.root(), range.hashes().to_vec());
+        let mut next = State { size, root, frontier, time, frozen, ..self.believed.clone() };
+        let head = next.head();
+        next.checkpoint = if frozen { self.signer.sign_last(&head).await? } else { self.signer.sign(&head).await? };
         self.check_head(&next)?;
         Ok(next)
     }

@@ -71,7 +71,8 @@ impl State {
     }
 
     pub(crate) fn signed_head(&self) -> SignedTreeHead {
-        SignedTreeHead { size: self.size, root: self.root, time: self.time, note: self.checkpoint.clone() }
+        let Self { size, root, time, frozen, .. } = *self;
+        SignedTreeHead { size, root, time, note: self.checkpoint.clone(), last: frozen }
     }
 }
 

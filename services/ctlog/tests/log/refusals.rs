@@ -145,7 +145,7 @@ async fn a_frozen_log_says_so_and_is_read_on() {
     fixture.logged().await;
     fixture.log().freeze().await.unwrap();
     let leaf = fixture.authority.precertificate().await;
-    fixture.add_pre_chain(&fixture.authority.whole(&leaf)).await.refused(500, "log_frozen", "frozen");
+    fixture.add_pre_chain(&fixture.authority.whole(&leaf)).await.refused(400, "log_frozen", "frozen");
     assert_eq!(fixture.head().await.tree_size, 1);
 }
 

@@ -190,7 +190,9 @@ fn append_verdict(error: &AppendError) -> Verdict {
         AppendError::TooLarge { .. } => Verdict::Refused(StatusCode::PAYLOAD_TOO_LARGE, error.code()),
         AppendError::Overloaded { retry_after } => Verdict::Later(error.code(), *retry_after),
         AppendError::ClockStepped(_) | AppendError::Closed => Verdict::Later(error.code(), SOON),
-        AppendError::Frozen | AppendError::Sign(_) | AppendError::Store(_) => Verdict::Failed(error.code()),
+        // No status that clients try again on: it will never be otherwise.
+        AppendError::Frozen => Verdict::Refused(StatusCode::BAD_REQUEST, error.code()),
+        AppendError::Sign(_) | AppendError::Store(_) => Verdict::Failed(error.code()),
     }
 }
 

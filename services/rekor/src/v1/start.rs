@@ -9,7 +9,7 @@ use keys::{FileKey, Signer};
 use merkle::Hash;
 use note::{Checkpoint, split_rekor_v1_origin};
 use pki::PublicKey;
-use tlog::{Log, NoteSigner, OpenError, Store as _, StoreError, TreeHeadSigner as _};
+use tlog::{AppendError, Log, NoteSigner, OpenError, SignedTreeHead, Store as _, StoreError, TreeHeadSigner as _};
 
 use super::{App, Config, TreeId, metric, router};
 use crate::host::host_of;
@@ -87,11 +87,11 @@ impl RekorV1 {
         self.app.log.checkpoint().note.clone()
     }
 
-    /// Takes no more entries for ever; reads go on.
+    /// Takes no more entries for ever; reads go on. The answer is the last head, also when the log was frozen before.
     ///
     /// # Errors
-    /// When the database fails; then try again until it does not.
-    pub async fn freeze(&self) -> Result<(), tlog::StoreError> {
+    /// When the head cannot be signed or stored; asking again is always safe.
+    pub async fn freeze(&self) -> Result<Arc<SignedTreeHead>, AppendError> {
         self.app.log.freeze().await
     }
 

@@ -10,7 +10,7 @@ use keys::{FileKey, Signer as _};
 use merkle::Hash;
 use note::Checkpoint;
 use pki::PublicKey;
-use tlog::{Limits, Log, NoteSigner, TreeHeadSigner};
+use tlog::{AppendError, Limits, Log, NoteSigner, SignedTreeHead, TreeHeadSigner};
 
 use super::bundles::Bundles;
 use super::origin::origin_of;
@@ -85,11 +85,11 @@ impl RekorV2 {
         self.app.log.checkpoint().note.clone()
     }
 
-    /// Takes no more entries for ever; reads go on.
+    /// Takes no more entries for ever; reads go on. The answer is the last head, also when the log was frozen before.
     ///
     /// # Errors
-    /// When the database fails; then try again until it does not.
-    pub async fn freeze(&self) -> Result<(), tlog::StoreError> {
+    /// When the head cannot be signed or stored; asking again is always safe.
+    pub async fn freeze(&self) -> Result<Arc<SignedTreeHead>, AppendError> {
         self.app.log.freeze().await
     }
 

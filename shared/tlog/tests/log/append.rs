@@ -164,8 +164,10 @@ async fn a_frozen_log_refuses_appends_for_ever() {
     let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
     let (log, store) = world.sqlite(folder.path()).await;
     grow(&log, 0..3).await;
-    log.freeze().await.unwrap();
-    log.freeze().await.unwrap();
+    world.clock.advance(SignedDuration::from_secs(1));
+    let (last, again) = (log.freeze().await.unwrap(), log.freeze().await.unwrap());
+    assert!(last.last && last.note.contains("\nLog frozen \u{2014} "), "{}", last.note);
+    assert_eq!((&again, &log.checkpoint()), (&last, &last), "there is one last head");
     for entry in ["new", "0"] {
         assert!(matches!(log.append(Arc::new(Entry(entry.into()))).await, Err(AppendError::Frozen)));
     }
@@ -173,8 +175,19 @@ async fn a_frozen_log_refuses_appends_for_ever() {
     assert_eq!(log.inclusion_proof(0, 3).await.unwrap().len(), 2);
     log.clone().close().await;
     let log = world.open(Arc::new(store.clone())).await.unwrap();
+    assert_eq!((log.checkpoint(), log.freeze().await.unwrap()), (last.clone(), last));
     assert!(matches!(log.append(Arc::new(Entry("new".into()))).await, Err(AppendError::Frozen)));
     world.check(&log, &store, 3).await;
+}
+
+#[tokio::test]
+async fn what_waits_when_a_log_is_frozen_is_in_its_last_head() {
+    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    let (log, store) = world.sqlite(folder.path()).await;
+    let (appended, last) = tokio::join!(log.append(Arc::new(Entry("0".into()))), log.freeze());
+    let (appended, last) = (appended.unwrap(), last.unwrap());
+    assert_eq!((appended.index, last.size, last.last), (0, 1, true));
+    world.check(&log, &store, 1).await;
 }
 
 #[tokio::test]

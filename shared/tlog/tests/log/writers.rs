@@ -105,9 +105,10 @@ async fn a_log_that_was_frozen_elsewhere_is_frozen_here() {
     let (one, store) = world.sqlite(folder.path()).await;
     let two = world.open(Arc::new(store.clone())).await.unwrap();
     grow(&one, 0..3).await;
-    two.freeze().await.unwrap();
+    let last = two.freeze().await.unwrap();
     assert!(matches!(one.append(Arc::new(Entry("new".into()))).await, Err(AppendError::Frozen)));
     assert!(matches!(two.append(Arc::new(Entry("new".into()))).await, Err(AppendError::Frozen)));
+    assert_eq!((one.checkpoint(), one.freeze().await.unwrap()), (last.clone(), last));
     world.check(&one, &store, 3).await;
     world.check(&two, &store, 3).await;
 }

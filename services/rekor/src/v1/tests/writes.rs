@@ -328,8 +328,9 @@ async fn a_frozen_log_says_so_and_is_still_read() {
     let (fixture, rekor) = Fixture::empty().await;
     let router = rekor.router();
     fixture.fill(&router, 1).await;
-    rekor.freeze().await.unwrap();
-    submit(&router, &fixture.proposal(1).await).await.refused(500, 500, "the log is frozen", "log_frozen");
+    let last = rekor.freeze().await.unwrap();
+    assert!(last.last && !last.note.contains("Log frozen"), "{}", last.note);
+    submit(&router, &fixture.proposal(1).await).await.refused(400, 400, "the log is frozen", "log_frozen");
     get(&router, "/api/v1/log/entries?logIndex=0").await.entry();
 }
 
@@ -399,7 +400,8 @@ async fn our_own_failures_keep_their_causes_to_themselves() {
 #[tokio::test]
 async fn a_proof_that_does_not_hold_is_never_given_out() {
     let (_fixture, rekor) = Fixture::empty().await;
-    let head = SignedTreeHead { size: 2, root: leaf_hash(b"other"), time: Timestamp::UNIX_EPOCH, note: String::new() };
+    let head =
+        SignedTreeHead { size: 2, root: leaf_hash(b"other"), time: Timestamp::UNIX_EPOCH, note: String::new(), last: false };
     let proven = answer::Proven {
         index: 1,
         time: Timestamp::UNIX_EPOCH,

@@ -181,11 +181,13 @@ async fn a_frozen_log_says_so_in_plain_text_and_is_still_read() {
     let (fixture, rekor) = Fixture::empty().await;
     let router = rekor.router();
     fixture.fill(&router, 1).await;
-    rekor.freeze().await.unwrap();
+    let last = rekor.freeze().await.unwrap();
     let answer = submit(&router, fixture.request(1).await).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (405, "This log has been frozen, please switch to the latest log.\n"));
     assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
-    assert_eq!(get(&router, "/checkpoint").await.status, StatusCode::OK);
+    let checkpoint = get(&router, "/checkpoint").await;
+    assert_eq!((checkpoint.status, checkpoint.text()), (StatusCode::OK, last.note.as_str()));
+    assert!(checkpoint.text().contains("\nLog frozen \u{2014} Sat Nov 21 "), "{}", checkpoint.text());
 }
 
 #[tokio::test]
@@ -289,7 +291,8 @@ async fn our_own_failures_keep_their_causes_to_themselves() {
 
 #[tokio::test]
 async fn a_proof_that_does_not_hold_is_never_given_out() {
-    let head = SignedTreeHead { size: 2, root: leaf_hash(b"other"), time: Timestamp::UNIX_EPOCH, note: String::new() };
+    let head =
+        SignedTreeHead { size: 2, root: leaf_hash(b"other"), time: Timestamp::UNIX_EPOCH, note: String::new(), last: false };
     let leaf = Leaf { data: b"body".to_vec(), extra: vec![] };
     let proof = vec![leaf_hash(b"sibling")];
     let appended = Appended { index: 1, time: Timestamp::UNIX_EPOCH, duplicate: false, leaf, proof, head: Arc::new(head) };
