@@ -6,7 +6,6 @@
 
 mod access;
 mod api;
-#[allow(dead_code, unused_imports, reason = "its users follow")]
 mod blobs;
 mod config;
 mod contents;
@@ -15,7 +14,6 @@ mod faults;
 mod policy;
 mod promotion;
 mod start;
-#[allow(dead_code, unused_imports, reason = "its users follow")]
 mod store;
 mod upstream;
 mod writes;

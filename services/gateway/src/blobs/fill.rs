@@ -105,7 +105,8 @@ impl Fill {
         self.growing.clone()
     }
 
-    /// How many bytes have arrived: where a connection that takes over must begin.
+    /// How many bytes have arrived.
+    #[cfg(test)]
     pub(crate) fn length(&self) -> u64 {
         self.sink.as_ref().map_or(0, Sink::length)
     }

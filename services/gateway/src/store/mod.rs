@@ -42,7 +42,7 @@ pub(crate) use self::error::{DeleteError, PutError, StoreError, TagMoved, Unmet}
 pub(crate) use self::model::{
     Condition, NamedManifest, Put, PutManifest, References, Referrer, StoredManifest, TagChange, TagExpectation, Tagged,
 };
-pub(crate) use self::promotion::{Finish, Finished, Listed, PromotionRow, Transfer, Transferred};
+pub(crate) use self::promotion::{Finish, Finished, Listed, PromotionRow, Transfer};
 pub(crate) use self::proxy::{Behind, SeenReferrers, SeenTag};
 pub(crate) use self::uploads::UploadRow;
 use crate::faults::Faults;

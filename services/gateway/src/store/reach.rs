@@ -3,8 +3,10 @@
 use oci::{Digest, RepositoryName, Tag};
 use sqlx::SqliteExecutor;
 
+#[cfg(test)]
+use super::Store;
 use super::error::failed;
-use super::{Store, StoreError, rows};
+use super::{StoreError, rows};
 
 /// From the manifest upwards. UNION drops what was seen already, so indexes that contain each other end too.
 pub(super) const REACHED: &str = "WITH RECURSIVE \
@@ -23,6 +25,7 @@ pub(super) const REACHED: &str = "WITH RECURSIVE \
     SELECT tag.name FROM up JOIN tag ON tag.repository = (SELECT id FROM here) AND tag.digest = up.digest \
     ORDER BY tag.name LIMIT 1";
 
+#[cfg(test)]
 impl Store {
     /// The first tag, by name, that reaches this manifest.
     ///
