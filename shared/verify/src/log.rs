@@ -1,8 +1,10 @@
 //! Step 2: the transparency log's word that this signature, and no other, was logged.
 //!
 //! A valid entry that belongs to another signature was accepted by cosign three times (CVE-2022-23649, CVE-2022-36056,
-//! CVE-2026-22703). So nothing an entry says about itself counts: what must be in the tree is computed from the bundle.
+//! CVE-2026-22703). So nothing an entry says about itself counts: what must be in the tree is computed from the bundle, and of Rekor
+//! v1, whose bodies hold what clients sent, each member is compared with it.
 
+mod body;
 mod checkpoint;
 mod promise;
 mod rebuild;
@@ -81,10 +83,13 @@ pub(crate) fn verify<'a>(entry: &'a TransparencyLogEntry, trust: &'a Trust, sign
             prove_v1(entry, proof, &checkpoint)?;
         }
     }
+    if !is_v2(entry) {
+        body::compare(entry, signed)?;
+    }
     Ok(Outcome::Verified(Logged { log, entry, promised_time }))
 }
 
-/// Rekor v1: the stored body is in the tree. That it is about this bundle is compared field by field, later.
+/// Rekor v1: the stored body is in the tree. That it is about this bundle is compared field by field.
 fn prove_v1(entry: &TransparencyLogEntry, proof: &InclusionProof, checkpoint: &Checkpoint) -> Result<(), Refusal> {
     let leaf = leaf_hash(entry.canonicalized_body.as_bytes());
     let index = entry.log_index.get();

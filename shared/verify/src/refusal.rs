@@ -65,6 +65,23 @@ pub enum Refusal {
     /// A message signature without the digest of its message.
     #[error("the message signature carries no digest of the message")]
     MessageDigestMissing,
+    /// An annotation of a signature in cosign 2's form.
+    #[error("the annotation {annotation} cannot be read")]
+    Annotation {
+        /// Its name, without its domain.
+        annotation: &'static str,
+        /// What is wrong with it.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A signature in cosign 2's form without one.
+    #[error("the annotation signature is missing")]
+    SignatureMissing,
+    /// An attestation in cosign 2's form that is none.
+    #[error("the layer is no DSSE envelope in JSON")]
+    EnvelopeMalformed(#[source] serde_json::Error),
+    /// An attestation in cosign 2's form with a signature in its envelope and another one outside.
+    #[error("the annotation signature stands beside an envelope that has one; expected it to be empty")]
+    SecondSignature,
     /// The policy names an identity, the bundle was signed with a bare key.
     #[error("the bundle was signed with a key, expected a certificate; verify it with that key instead of an identity")]
     CertificateExpected,
@@ -142,6 +159,14 @@ pub enum Refusal {
         index: u64,
         /// What differs.
         what: String,
+    },
+    /// An entry of a kind that says too little, or that nobody here reads.
+    #[error("log entry {index} is of kind {found}; expected hashedrekord 0.0.1, dsse 0.0.1 or intoto 0.0.2")]
+    EntryKind {
+        /// Its index.
+        index: u64,
+        /// Kind and version.
+        found: String,
     },
     /// No entry of a trusted log.
     #[error("no log entry could be verified: {0}")]
@@ -227,6 +252,23 @@ pub enum Refusal {
         /// The signed one.
         expected: String,
     },
+    /// Signed in cosign 2's form was something that is no simple signing document, or has members that its reader must know.
+    #[error("what was signed is no simple signing document")]
+    SimpleSigning(#[source] serde_json::Error),
+    /// A simple signing document that means something else.
+    #[error("the signed document's type is {found}, expected cosign container image signature")]
+    SimpleSigningType {
+        /// What it says.
+        found: String,
+    },
+    /// A simple signing document about another image.
+    #[error("signed was the image {found}, expected {expected}")]
+    SignedImage {
+        /// The digest that was signed.
+        found: String,
+        /// The image's.
+        expected: String,
+    },
     /// The digest that was given cannot be compared with what was signed.
     #[error("the bundle is about a {expected} digest, and a {found} digest was given; give the artifact itself")]
     ArtifactDigest {
@@ -284,6 +326,9 @@ impl Refusal {
             Self::MediaType { .. } => "bundle_media_type",
             Self::ChainInV03 | Self::ChainWithRoot => "bundle_certificate_chain",
             Self::DsseSignatures(_) => "dsse_signature_count",
+            Self::Annotation { .. } | Self::SignatureMissing | Self::EnvelopeMalformed(_) | Self::SecondSignature => {
+                "legacy_malformed"
+            }
             Self::CertificateExpected => "certificate_expected",
             Self::KeyExpected => "key_expected",
             Self::CertificateMalformed(_) => "certificate_malformed",
@@ -305,12 +350,13 @@ impl Refusal {
             Self::IdentityCount(_) | Self::Identity { .. } => "identity_mismatch",
             Self::Issuer { .. } => "issuer_mismatch",
             Self::Signature => "signature_invalid",
-            Self::Artifact { .. } | Self::Subject { .. } => "artifact_mismatch",
+            Self::Artifact { .. } | Self::SignedImage { .. } | Self::Subject { .. } => "artifact_mismatch",
             Self::ArtifactDigest { .. } | Self::ArtifactNeeded(_) => "artifact_needed",
             Self::PayloadType { .. } => "payload_type",
             Self::StatementMalformed(_) | Self::StatementType { .. } => "statement_malformed",
             Self::PredicateType { .. } => "predicate_type",
-            Self::Unsupported(_) => "unsupported",
+            Self::SimpleSigning(_) | Self::SimpleSigningType { .. } => "simple_signing",
+            Self::Unsupported(_) | Self::EntryKind { .. } => "unsupported",
         }
     }
 }

@@ -12,6 +12,8 @@ pub(crate) struct Signed<'a> {
     pub(crate) certificate: Option<&'a Certificate>,
     pub(crate) signature: &'a [u8],
     pub(crate) content: Content<'a>,
+    /// The envelope's own bytes, where the signer's are at hand. A bundle has its parts alone.
+    pub(crate) envelope: Option<&'a [u8]>,
 }
 
 /// What was signed.
@@ -40,7 +42,12 @@ impl<'a> Signed<'a> {
             }
             _ => return Err(Refusal::Unsupported("a content that is neither a message signature nor an envelope".into())),
         };
-        Ok(Self { key, certificate, signature, content })
+        Ok(Self { key, certificate, signature, content, envelope: None })
+    }
+
+    /// What timestamps are over: the signature. cosign 2 has the whole envelope stamped, which the signature is a part of.
+    pub(crate) fn stamped(&self) -> &'a [u8] {
+        self.envelope.unwrap_or(self.signature)
     }
 
     /// The signature verifies, and for a message the artifact is the one that was signed.

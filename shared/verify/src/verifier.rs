@@ -1,4 +1,4 @@
-//! A verification, from the bundle's form to the verdict.
+//! A verification, from the form of a bundle, or of what came before bundles, to the verdict.
 
 use std::fmt;
 
@@ -17,7 +17,10 @@ use crate::second_opinion::Material;
 use crate::signature::{Content, Signed};
 use crate::timestamp::Stamped;
 use crate::trust::{Trust, TrustRootError};
-use crate::{Artifact, chain, identity, log, second_opinion, shape, statement, timestamp};
+use crate::{
+    Artifact, ArtifactDigest, Legacy, LegacyForm, chain, identity, legacy, log, second_opinion, shape, simple_signing, statement,
+    timestamp,
+};
 
 /// Verifies bundles against one trusted root. Made once; immutable, so it can be shared and swapped for a new one.
 pub struct Verifier {
@@ -39,7 +42,34 @@ impl Verifier {
     /// [`VerifyError`]: the first check that failed.
     pub fn verify(&self, bundle: &[u8], artifact: Artifact<'_>, policy: &Policy) -> Result<Verified, VerifyError> {
         // 1. Form: one bundle v0.1 to v0.3 within limits, of the kind the policy is about.
-        let mut bundle = shape::read(bundle)?;
+        self.proven(shape::read(bundle)?, None, artifact, policy)
+    }
+
+    /// Verifies that a signature or attestation in cosign 2's form proves what `policy` asks for about `image`, by its digest.
+    ///
+    /// # Errors
+    /// [`VerifyError`]: the first check that failed.
+    pub fn verify_legacy(&self, legacy: &Legacy<'_>, image: &ArtifactDigest, policy: &Policy) -> Result<Verified, VerifyError> {
+        let bundle = legacy::read(legacy)?;
+        match legacy.form {
+            LegacyForm::Signature => {
+                let verified = self.proven(bundle, None, Artifact::Bytes(legacy.layer), policy)?;
+                // What was signed is a document; only now may it say which image it is about.
+                simple_signing::check(legacy.layer, image)?;
+                Ok(verified)
+            }
+            LegacyForm::Attestation => self.proven(bundle, Some(legacy.layer), Artifact::Digest(image.clone()), policy),
+        }
+    }
+
+    /// Steps 2 to 7, whatever form it came in. `envelope` is the envelope as its signer wrote it, where that is at hand.
+    fn proven(
+        &self,
+        mut bundle: Bundle,
+        envelope: Option<&[u8]>,
+        artifact: Artifact<'_>,
+        policy: &Policy,
+    ) -> Result<Verified, VerifyError> {
         let certificate = signing_certificate(&bundle, policy)?;
         let key = match (&certificate, &policy.signed_by) {
             (Some(certificate), _) => certificate.public_key().clone(),
@@ -47,7 +77,7 @@ impl Verifier {
             (None, SignedBy::Identity(_) | SignedBy::Anyone) => return Err(Refusal::CertificateExpected.into()),
         };
         let content = bundle.content.clone();
-        let signed = Signed::read(&content, &key, certificate.as_ref())?;
+        let signed = Signed { envelope, ..Signed::read(&content, &key, certificate.as_ref())? };
 
         // 2. Log: at least one trusted log took in exactly this.
         let entries = std::mem::take(&mut bundle.verification_material.tlog_entries);
@@ -58,10 +88,13 @@ impl Verifier {
         let tokens = std::mem::take(&mut bundle.verification_material.timestamp_verification_data.rfc3161_timestamps);
         let (mut stamped, mut unverified) = (Vec::new(), None);
         for token in tokens {
-            match timestamp::verify(&token.signed_timestamp, signed.signature, &self.trust.timestamp_authorities) {
+            match timestamp::verify(&token.signed_timestamp, signed.stamped(), &self.trust.timestamp_authorities) {
                 Ok(stamp) => {
                     stamped.push(stamp);
-                    bundle.verification_material.timestamp_verification_data.rfc3161_timestamps.push(token);
+                    // Tokens over anything but the signature are for our eyes only: the second opinion would refuse them.
+                    if envelope.is_none() {
+                        bundle.verification_material.timestamp_verification_data.rfc3161_timestamps.push(token);
+                    }
                 }
                 Err(reason) => unverified = Some(reason),
             }

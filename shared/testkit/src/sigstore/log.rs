@@ -41,6 +41,44 @@ impl Content {
     }
 }
 
+impl Content {
+    /// Kind, version and content of the entry that clients of Rekor v1 make of it by themselves.
+    pub(super) fn entry_v1(&self, verifier: &str) -> (&'static str, &'static str, Value) {
+        let (signature, verifier) = (base64(&self.signature), base64(verifier.as_bytes()));
+        if self.member == "messageSignature" {
+            let spec = json!({
+                "data": {"hash": sha256(&self.signed)},
+                "signature": {"content": signature, "publicKey": {"content": verifier}},
+            });
+            return ("hashedrekord", "0.0.1", spec);
+        }
+        let spec = json!({
+            "envelopeHash": sha256(self.json.to_string().as_bytes()),
+            "payloadHash": sha256(&self.payload),
+            "signatures": [{"signature": signature, "verifier": verifier}],
+        });
+        ("dsse", "0.0.1", spec)
+    }
+
+    /// The other kind that there is for envelopes; its signature is in base64 twice.
+    pub(super) fn entry_in_toto(&self, verifier: &str) -> (&'static str, &'static str, Value) {
+        let signature = base64(base64(&self.signature).as_bytes());
+        let spec = json!({"content": {
+            "envelope": {
+                "payloadType": self.json["payloadType"],
+                "signatures": [{"publicKey": base64(verifier.as_bytes()), "sig": signature}],
+            },
+            "hash": sha256(self.json.to_string().as_bytes()),
+            "payloadHash": sha256(&self.payload),
+        }});
+        ("intoto", "0.0.2", spec)
+    }
+}
+
+fn sha256(bytes: &[u8]) -> Value {
+    json!({"algorithm": "sha256", "value": hex::encode(pki::HashAlgorithm::Sha256.digest(bytes))})
+}
+
 /// A tree of four leaves, the third of which is ours.
 pub(super) struct Tree([Hash; 4]);
 

@@ -1,12 +1,14 @@
 //! A whole Sigstore with keys that live as long as a test: certificate authority, CT log, Rekor v2 and v1 logs, timestamp
 //! authority, and the trusted root that names them. Its clock stands still at [`SIGNED`].
 //!
-//! [`World::sign`] makes a bundle of whatever an [`Order`] says, so that a test can have everything right but one thing.
+//! [`World::sign`] makes a bundle of whatever an [`Order`] says, so that a test can have everything right but one thing;
+//! [`World::sign_legacy`] what cosign 2 attaches to an image instead.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod authority;
 mod key;
+pub mod legacy;
 mod log;
 mod order;
 mod world;
@@ -18,6 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 
 pub use key::Key;
+pub use legacy::{LegacyLayer, simple_signing};
 pub use order::{Leaf, Logged, Order, SIGN, SctOf, Signer, V01, V02, V03, What, statement, statement_about};
 pub use world::World;
 

@@ -83,6 +83,8 @@ pub enum Logged {
         /// With an inclusion proof.
         proof: bool,
     },
+    /// In Rekor v1, as an entry of kind intoto 0.0.2 with a promise alone.
+    V1InToto,
 }
 
 /// One signature to be made.
@@ -137,6 +139,12 @@ impl Order<'_> {
 
     fn stating(statement: Value) -> Self {
         Self { what: What::Envelope { payload_type: "application/vnd.in-toto+json", statement }, ..Self::default() }
+    }
+
+    /// What cosign 2 signs in the place of an image with this digest, `sha256:HEX`.
+    #[must_use]
+    pub fn image(digest: &str) -> Self {
+        Self { what: What::Message(super::simple_signing(digest)), ..Self::v1() }
     }
 
     /// By somebody else.

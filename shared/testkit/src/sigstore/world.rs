@@ -1,14 +1,17 @@
 //! The authorities and logs, and what they sign.
 
+use std::collections::BTreeMap;
+
 use der::Encode as _;
 use der::asn1::OctetStringRef;
 use jiff::Timestamp;
-use pki::{Certificate, HashAlgorithm};
+use pki::Certificate;
 use rcgen::{CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, KeyUsagePurpose, SanType, SerialNumber};
 use serde_json::{Value, json};
 use tsp::{GenTime, PolicyId, Request, Serial, TokenTemplate};
 
 use super::authority::{Ca, moment, params};
+use super::legacy::{self, LegacyLayer};
 use super::log::{Content, Tree};
 use super::{Key, Leaf, Logged, Order, SctOf, Signer, V03, at, base64};
 
@@ -28,6 +31,13 @@ pub struct World {
     template: TokenTemplate,
     /// The trusted root, as JSON.
     pub trusted_root: Value,
+}
+
+/// A signature before it is put into a form.
+struct Made {
+    content: Content,
+    certificate: Option<Vec<u8>>,
+    entry: Value,
 }
 
 impl Default for World {
@@ -95,20 +105,7 @@ impl World {
     /// Makes a signature and everything that goes with it.
     #[must_use]
     pub fn sign(&self, order: &Order<'_>) -> Value {
-        let ephemeral = Key::p256();
-        let (key, certificate) = match &order.signer {
-            Signer::Certified(leaf) => (&ephemeral, Some(self.certify(&ephemeral, leaf))),
-            Signer::Key(key) => (*key, None),
-        };
-        let content = Content::sign(&order.what, key);
-        let verifier = match &certificate {
-            Some(der) => Certificate::from_der(der).unwrap().to_pem(),
-            None => key.public.to_pem(),
-        };
-        let entry = match order.logged {
-            Logged::V2 => self.log_v2(&content, key, certificate.as_deref()),
-            Logged::V1 { promise, proof } => self.log_v1(&content, &verifier, promise, proof),
-        };
+        let Made { content, certificate, entry } = self.make(order);
         let mut material = json!({"tlogEntries": [entry]});
         match certificate {
             None => material["publicKey"] = json!({"hint": "key"}),
@@ -122,6 +119,59 @@ impl World {
         let mut bundle = json!({"mediaType": order.media_type, "verificationMaterial": material});
         bundle[content.member] = content.json;
         bundle
+    }
+
+    /// Makes the same in the form that cosign 2 attaches, whatever media type the order names.
+    #[must_use]
+    pub fn sign_legacy(&self, order: &Order<'_>) -> LegacyLayer {
+        let Made { content, certificate, entry } = self.make(order);
+        let text = |pointer: &str| entry.pointer(pointer).unwrap().as_str().unwrap();
+        let number = |pointer: &str| text(pointer).parse::<i64>().unwrap();
+        let promise = json!({
+            "SignedEntryTimestamp": text("/inclusionPromise/signedEntryTimestamp"),
+            "Payload": {
+                "body": text("/canonicalizedBody"),
+                "integratedTime": number("/integratedTime"),
+                "logIndex": number("/logIndex"),
+                "logID": self.v1.id().to_string(),
+            },
+        });
+        let envelope = content.member == "dsseEnvelope";
+        let layer = if envelope { content.json.to_string().into_bytes() } else { content.signed };
+        let signature = if envelope { String::new() } else { base64(&content.signature) };
+        let mut annotations: BTreeMap<String, String> = [(legacy::SIGNATURE, signature), (legacy::ENTRY, promise.to_string())]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into();
+        if let Some(der) = certificate {
+            let chain = [&self.intermediate.der, &self.root.der].map(|der| Certificate::from_der(der).unwrap().to_pem()).concat();
+            annotations.insert(legacy::CERTIFICATE.into(), Certificate::from_der(&der).unwrap().to_pem());
+            annotations.insert(legacy::CHAIN.into(), chain);
+        }
+        if let Some(seconds) = order.stamped {
+            let over = if envelope { &layer } else { &content.signature };
+            let stamp = json!({"SignedRFC3161Timestamp": base64(&self.stamp(over, at(seconds)))});
+            annotations.insert(legacy::TIMESTAMP.into(), stamp.to_string());
+        }
+        LegacyLayer { content: layer, annotations }
+    }
+
+    fn make(&self, order: &Order<'_>) -> Made {
+        let ephemeral = Key::p256();
+        let (key, certificate) = match &order.signer {
+            Signer::Certified(leaf) => (&ephemeral, Some(self.certify(&ephemeral, leaf))),
+            Signer::Key(key) => (*key, None),
+        };
+        let content = Content::sign(&order.what, key);
+        let verifier = match &certificate {
+            Some(der) => Certificate::from_der(der).unwrap().to_pem(),
+            None => key.public.to_pem(),
+        };
+        let entry = match order.logged {
+            Logged::V2 => self.log_v2(&content, key, certificate.as_deref()),
+            Logged::V1 { promise, proof } => self.log_v1(&content.entry_v1(&verifier), promise, proof),
+            Logged::V1InToto => self.log_v1(&content.entry_in_toto(&verifier), true, false),
+        };
+        Made { content, certificate, entry }
     }
 
     fn certify(&self, key: &Key, leaf: &Leaf) -> Vec<u8> {
@@ -195,33 +245,15 @@ impl World {
         })
     }
 
-    fn log_v1(&self, content: &Content, verifier: &str, promise: bool, proof: bool) -> Value {
-        let signature = base64(&content.signature);
-        let verifier = base64(verifier.as_bytes());
-        let (kind, spec) = if content.member == "messageSignature" {
-            let hash = hex::encode(HashAlgorithm::Sha256.digest(&content.signed));
-            let spec = json!({
-                "data": {"hash": {"algorithm": "sha256", "value": hash}},
-                "signature": {"content": signature, "publicKey": {"content": verifier}},
-            });
-            ("hashedrekord", spec)
-        } else {
-            let payload_hash = hex::encode(HashAlgorithm::Sha256.digest(&content.payload));
-            let spec = json!({
-                "envelopeHash": {"algorithm": "sha256", "value": "00".repeat(32)},
-                "payloadHash": {"algorithm": "sha256", "value": payload_hash},
-                "signatures": [{"signature": signature, "verifier": verifier}],
-            });
-            ("dsse", spec)
-        };
-        let body = json!({"apiVersion": "0.0.1", "kind": kind, "spec": spec}).to_string().into_bytes();
+    fn log_v1(&self, (kind, version, spec): &(&str, &str, Value), promise: bool, proof: bool) -> Value {
+        let body = json!({"apiVersion": version, "kind": kind, "spec": spec}).to_string().into_bytes();
         let time = at(2).as_second();
         // A log of several shards: the index in the log is not the index in the tree.
         let index = 1002;
         let mut entry = json!({
             "logIndex": index.to_string(),
             "logId": {"keyId": base64(self.v1.id().as_bytes())},
-            "kindVersion": {"kind": kind, "version": "0.0.1"},
+            "kindVersion": {"kind": kind, "version": version},
             "integratedTime": time.to_string(),
             "canonicalizedBody": base64(&body),
         });
