@@ -1,21 +1,24 @@
-//! What a bundle proves about one digest.
+//! What a bundle, or a signature in an older form, proves about one digest.
 
 use jiff::Timestamp;
 use oci::Digest;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use verify::{
-    Artifact, ArtifactDigest, LoggedEntry, Policy, Refusal, SignerReport, StatementReport, Verified, VerifiedTime, Verifier,
-    VerifyError,
+    Artifact, ArtifactDigest, Legacy, LegacyForm, LoggedEntry, Policy, Refusal, SignerReport, StatementReport, Verified,
+    VerifiedTime, Verifier, VerifyError,
 };
 
 use crate::predicate;
+use crate::{Claim, Form};
 
-/// What a verified bundle proves about the digest it was verified for.
+/// What a verified claim proves about the digest it was verified for.
 #[derive(Debug, Clone, Serialize)]
 pub struct Evidence {
     /// A signature, or an attestation of what.
     #[serde(flatten)]
     pub kind: Kind,
+    /// In which form it is attached.
+    pub form: Form,
     /// What an SBOM says of itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sbom: Option<Sbom>,
@@ -53,23 +56,55 @@ pub struct Sbom {
 /// [`Refused`]: what is wrong with it.
 pub fn examine(verifier: &Verifier, subject: &Digest, bundle: &[u8]) -> Result<Evidence, Refused> {
     check_version(bundle)?;
-    let digest: ArtifactDigest = subject.to_string().parse().expect("the registry's digests are SHA-256 or SHA-512 in full");
-    let verified = verifier.verify(bundle, Artifact::Digest(digest), &Policy::anyone()).map_err(|error| match error {
+    let verified = verifier.verify(bundle, Artifact::Digest(artifact(subject)), &Policy::anyone()).map_err(refused)?;
+    Ok(Evidence::of(verified, Form::Bundle))
+}
+
+/// Verifies a claim about `subject`, whatever form it has. `content` are the bytes of its layer, whose digest whoever read them
+/// compared.
+///
+/// # Errors
+/// [`Refused`]: what is wrong with it.
+pub fn examine_claim(verifier: &Verifier, subject: &Digest, claim: &Claim, content: &[u8]) -> Result<Evidence, Refused> {
+    let form = match claim.form {
+        Form::Bundle => return examine(verifier, subject, content),
+        Form::LegacySignature => LegacyForm::Signature,
+        Form::LegacyAttestation => LegacyForm::Attestation,
+    };
+    let annotation = |name: &str| claim.layer.annotations.get(name).map(String::as_str);
+    let legacy = Legacy {
+        form,
+        layer: content,
+        signature: annotation("dev.cosignproject.cosign/signature"),
+        certificate: annotation("dev.sigstore.cosign/certificate"),
+        entry: annotation("dev.sigstore.cosign/bundle"),
+        timestamp: annotation("dev.sigstore.cosign/rfc3161timestamp"),
+    };
+    let verified = verifier.verify_legacy(&legacy, &artifact(subject), &Policy::anyone()).map_err(refused)?;
+    Ok(Evidence::of(verified, claim.form))
+}
+
+fn artifact(subject: &Digest) -> ArtifactDigest {
+    subject.to_string().parse().expect("the registry's digests are SHA-256 or SHA-512 in full")
+}
+
+fn refused(error: VerifyError) -> Refused {
+    match error {
         VerifyError::Refused(refusal) => Refused::Bundle(refusal),
-        VerifyError::Artifact(_) => unreachable!("a digest is not read from anywhere"),
-    })?;
-    Ok(Evidence::of(verified))
+        VerifyError::Artifact(_) => unreachable!("neither a digest nor bytes are read from anywhere"),
+    }
 }
 
 impl Evidence {
-    fn of(Verified { signer, times, log_entries, statement, .. }: Verified) -> Self {
+    fn of(Verified { signer, times, log_entries, statement, .. }: Verified, form: Form) -> Self {
         let sbom = statement.as_ref().and_then(sbom);
         let kind = match statement {
             None => Kind::Signature,
-            Some(statement) if statement.predicate_type == predicate::SIGNATURE => Kind::Signature,
+            // Who looks for a signature in the older form looks where signatures are, and would not find this one.
+            Some(statement) if form == Form::Bundle && statement.predicate_type == predicate::SIGNATURE => Kind::Signature,
             Some(statement) => Kind::Attestation { predicate_type: statement.predicate_type },
         };
-        Self { kind, sbom, signer, times, log_entries }
+        Self { kind, form, sbom, signer, times, log_entries }
     }
 
     /// The first verified time, at which the signature already existed.
@@ -106,7 +141,7 @@ impl Evidence {
     }
 }
 
-/// Why a bundle proves nothing about the digest.
+/// Why a claim proves nothing about the digest.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// The verifier's reason.

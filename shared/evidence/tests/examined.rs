@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use evidence::{Evidence, Kind, Refused, Sbom, examine, predicate};
-use oci::Digest;
+use evidence::{Claim, Evidence, Form, Kind, Refused, Sbom, examine, examine_claim, predicate};
+use oci::{Descriptor, Digest};
 use serde_json::{Value, json};
-use testkit::sigstore::{IDENTITY, ISSUER, Key, Order, Signer, V02, What, World, at};
+use testkit::sigstore::legacy::ENTRY;
+use testkit::sigstore::{IDENTITY, ISSUER, Key, LegacyLayer, Order, Signer, V02, What, World, at};
 use verify::{IdentityPolicy, Matcher, Verifier};
 
 const MANIFEST: &[u8] = br#"{"schemaVersion":2}"#;
@@ -138,4 +139,63 @@ fn bundles_older_than_v03_do_not_count() {
     let refused = examined(&world, &world.sign(&Order { media_type: V02, ..signature() })).unwrap_err();
     assert_eq!(refused.code(), "bundle_media_type");
     assert!(refused.to_string().contains(V02), "{refused}");
+}
+
+fn claim(form: Form, layer: &LegacyLayer) -> Claim {
+    let layer = Descriptor {
+        media_type: "text/plain".into(),
+        digest: Digest::of(&layer.content),
+        size: layer.content.len() as u64,
+        artifact_type: None,
+        annotations: layer.annotations.clone(),
+        platform: None,
+        urls: Vec::new(),
+    };
+    Claim { form, layer, predicate_type: None }
+}
+
+fn legacy(world: &World, form: Form, layer: &LegacyLayer) -> Result<Evidence, Refused> {
+    examine_claim(&verifier(world), &subject(), &claim(form, layer), &layer.content)
+}
+
+#[test]
+fn the_form_of_cosign_2() {
+    let world = World::new();
+    let signed = world.sign_legacy(&Order::image(subject()));
+    let evidence = legacy(&world, Form::LegacySignature, &signed).unwrap();
+    assert_eq!((evidence.kind.clone(), evidence.form, evidence.identity()), (Kind::Signature, Form::LegacySignature, IDENTITY));
+    assert_eq!((evidence.signed_at(), evidence.log_entries[0].log.as_str()), (Some(at(2)), "https://rekor-v1.example"));
+    assert_eq!(serde_json::to_value(&evidence).unwrap()["form"], "legacy_signature");
+
+    let order = Order { what: about(predicate::SPDX, &json!({"packages": [{}]})).what, ..Order::v1() };
+    let evidence = legacy(&world, Form::LegacyAttestation, &world.sign_legacy(&order)).unwrap();
+    assert_eq!((evidence.predicate_type(), evidence.sbom), (Some(predicate::SPDX), Some(Sbom { packages: 1 })));
+
+    // A bundle in a claim is a bundle.
+    let bundle = world.sign(&signature()).to_string().into_bytes();
+    let bundle = LegacyLayer { content: bundle, annotations: std::collections::BTreeMap::new() };
+    assert_eq!(legacy(&world, Form::Bundle, &bundle).unwrap().form, Form::Bundle);
+}
+
+/// cosign 2 looks for signatures among signatures: what says in an attestation that it is one would not be found there.
+#[test]
+fn an_attestation_that_calls_itself_a_signature_is_none() {
+    let world = World::new();
+    let order = Order { what: signature().what, ..Order::v1() };
+    let evidence = legacy(&world, Form::LegacyAttestation, &world.sign_legacy(&order)).unwrap();
+    assert_eq!(evidence.kind, Kind::Attestation { predicate_type: predicate::SIGNATURE.into() });
+}
+
+#[test]
+fn the_form_of_cosign_2_for_something_else() {
+    let world = World::new();
+    let code = |form, layer: &LegacyLayer| legacy(&world, form, layer).unwrap_err().code();
+    let other = Digest::of(b"another manifest");
+    let signed = world.sign_legacy(&Order::image(subject()));
+    assert_eq!(code(Form::LegacySignature, &world.sign_legacy(&Order::image(other))), "artifact_mismatch");
+    assert_eq!(code(Form::LegacySignature, &signed.with(ENTRY, "")), "not_logged");
+    assert_eq!(code(Form::LegacyAttestation, &signed), "legacy_malformed");
+    let sha512: Digest = format!("sha512:{}", "0".repeat(128)).parse().unwrap();
+    let refused = examine_claim(&verifier(&world), &sha512, &claim(Form::LegacySignature, &signed), &signed.content);
+    assert_eq!(refused.unwrap_err().code(), "artifact_mismatch");
 }

@@ -254,7 +254,7 @@ pub enum Refusal {
     },
     /// Signed in cosign 2's form was something that is no simple signing document, or has members that its reader must know.
     #[error("what was signed is no simple signing document")]
-    SimpleSigning(#[source] serde_json::Error),
+    SimpleSigning(#[source] Box<dyn Error + Send + Sync>),
     /// A simple signing document that means something else.
     #[error("the signed document's type is {found}, expected cosign container image signature")]
     SimpleSigningType {

@@ -14,7 +14,8 @@ const TYPE: &str = "cosign container image signature";
 /// The format says that whoever does not know a member of `critical` must refuse the document. One that has a member twice is no
 /// document: readers differ in which of the two they take.
 pub(crate) fn check(document: &[u8], image: &ArtifactDigest) -> Result<(), Refusal> {
-    let Document { critical, .. } = serde_json::from_slice(document).map_err(Refusal::SimpleSigning)?;
+    let document = str::from_utf8(document).map_err(|error| Refusal::SimpleSigning(error.into()))?;
+    let Document { critical, .. } = serde_json::from_str(document).map_err(|error| Refusal::SimpleSigning(error.into()))?;
     if critical.kind != TYPE {
         return Err(Refusal::SimpleSigningType { found: shown(&critical.kind) });
     }

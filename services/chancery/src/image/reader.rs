@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use evidence::{Attachment, Evidence};
+use evidence::{Attachment, Claim, Evidence, Form};
 use futures_util::future::{LocalBoxFuture, try_join_all};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use oci::{Descriptor, Digest, Kind, Manifest, Reference, RepositoryName, Target};
-use registry::{Credentials, Fetched, Registry, RegistryError, Resolved, Settings};
+use registry::{Credentials, Fetched, Registry, RegistryError, Settings};
 use verify::Verifier;
 
 use super::place::{self, Place};
@@ -68,11 +68,13 @@ impl Node {
     }
 }
 
-/// An attached manifest.
+/// Something attached: a manifest, or one of several signatures in it.
 #[derive(Debug)]
 pub(super) struct Attached {
-    /// Its digest.
+    /// The manifest's digest.
     pub digest: Digest,
+    /// In which form it claims to be signed, if it does.
+    pub form: Option<Form>,
     /// What it says it is.
     pub artifact_type: Option<String>,
     /// What it is.
@@ -81,19 +83,19 @@ pub(super) struct Attached {
     pub attached: Vec<Attached>,
 }
 
-/// What an attached manifest turned out to be.
+/// What something attached turned out to be.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// A bundle that proves something about its subject.
+    /// A claim that proves something about its subject.
     Proven(Evidence),
-    /// A bundle that does not.
+    /// One that does not.
     Refused {
         /// The stable code.
         code: &'static str,
         /// One line.
         reason: String,
     },
-    /// A bundle, and nobody to trust.
+    /// A claim, and nobody to trust.
     Unchecked,
     /// Something that is not verified here, in words; without any where its artifact type says what there is to say.
     Other(&'static str),
@@ -137,7 +139,7 @@ impl Reader {
     ) -> LocalBoxFuture<'a, Outcome<Node>> {
         async move {
             let mut attached = self.attached(&digest, seen, 0).await?;
-            attached.extend(self.legacy(&digest).await?);
+            attached.extend(self.legacy(&digest, seen).await?);
             let listed = manifest.iter().flat_map(Manifest::manifests).filter(|_| depth < DEEPEST);
             let fetched = listed.map(|child| async move { Ok::<_, Failure>((child, self.child(&child.digest).await?)) });
             let fetched: Vec<_> = stream::iter(fetched).buffered(AT_ONCE).try_collect().await?;
@@ -174,8 +176,14 @@ impl Reader {
             let new: Vec<Fetched> =
                 listed.into_iter().filter(|listed| seen.len() < MOST && seen.insert(listed.digest.clone())).collect();
             let examined = new.into_iter().map(|fetched| self.examine(subject, fetched));
-            let mut attached: Vec<Attached> = stream::iter(examined).buffered(AT_ONCE).try_collect().await?;
+            let examined: Vec<_> = stream::iter(examined).buffered(AT_ONCE).try_collect().await?;
+            let mut attached: Vec<Attached> = examined.into_iter().flatten().collect();
+            let mut last = None;
             for one in attached.iter_mut().filter(|_| depth < DEEPEST) {
+                // What is attached to a manifest with several signatures is shown at the first of them.
+                if last.replace(one.digest.clone()).as_ref() == Some(&one.digest) {
+                    continue;
+                }
                 one.attached = self.attached(&one.digest, seen, depth + 1).await?;
             }
             Ok(attached)
@@ -183,35 +191,51 @@ impl Reader {
         .boxed_local()
     }
 
-    async fn examine(&self, subject: &Digest, Fetched { digest, manifest }: Fetched) -> Outcome<Attached> {
-        let found = match Attachment::of(&manifest) {
-            Attachment::Bundle(layer) => self.bundle(subject, &layer).await?,
-            other => Found::Other(words(&other)),
+    /// What is in an attached manifest: one thing, or as many as there are signatures in it.
+    async fn examine(&self, subject: &Digest, Fetched { digest, manifest }: Fetched) -> Outcome<Vec<Attached>> {
+        let artifact_type = manifest.artifact_type().map(str::to_owned);
+        let attached = |form, found| Attached {
+            digest: digest.clone(),
+            form,
+            artifact_type: artifact_type.clone(),
+            found,
+            attached: Vec::new(),
         };
-        Ok(Attached { digest, artifact_type: manifest.artifact_type().map(str::to_owned), found, attached: Vec::new() })
+        let claims = Claim::all_of(&manifest);
+        if claims.is_empty() {
+            return Ok(vec![attached(None, Found::Other(words(&Attachment::of(&manifest))))]);
+        }
+        let mut all = Vec::new();
+        for claim in claims.iter().take(MOST) {
+            all.push(attached(Some(claim.form), self.claim(subject, claim).await?));
+        }
+        Ok(all)
     }
 
-    async fn bundle(&self, subject: &Digest, layer: &Descriptor) -> Outcome<Found> {
+    async fn claim(&self, subject: &Digest, claim: &Claim) -> Outcome<Found> {
         let Some(verifier) = &self.verifier else { return Ok(Found::Unchecked) };
-        let bytes = match self.bundle_bytes(&layer.digest).await {
+        let bytes = match self.layer(&claim.layer.digest).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => {
                 let reason = format!("it is larger than {} bytes", verify::MAX_BUNDLE);
                 return Ok(Found::Refused { code: "bundle_too_large", reason });
             }
             Err(RegistryError::NotFound { .. }) => {
-                return Ok(Found::Refused { code: "image_not_found", reason: "its bundle is not in the registry".to_owned() });
+                return Ok(Found::Refused {
+                    code: "image_not_found",
+                    reason: "what was signed is not in the registry".to_owned(),
+                });
             }
             Err(error) => return Err(self.failure(&error)),
         };
-        Ok(match evidence::examine(verifier, subject, &bytes) {
+        Ok(match evidence::examine_claim(verifier, subject, claim, &bytes) {
             Ok(evidence) => Found::Proven(evidence),
             Err(refused) => Found::Refused { code: refused.code(), reason: refused.to_string() },
         })
     }
 
-    /// A bundle's bytes; `None` of one that is larger than any.
-    async fn bundle_bytes(&self, digest: &Digest) -> Result<Option<Vec<u8>>, RegistryError> {
+    /// The bytes of a bundle or of what was signed, which are those of the digest; `None` where they are more than of any.
+    async fn layer(&self, digest: &Digest) -> Result<Option<Vec<u8>>, RegistryError> {
         let (mut stream, mut bundle) = (self.registry.blob(&self.repository, digest).await?, Vec::new());
         while let Some(bytes) = stream.next().await? {
             if bundle.len() + bytes.len() > verify::MAX_BUNDLE {
@@ -222,19 +246,24 @@ impl Reader {
         Ok(Some(bundle))
     }
 
-    /// What cosign attached before there were referrers: by a tag that spells the digest. Shown, never verified.
-    async fn legacy(&self, subject: &Digest) -> Outcome<Vec<Attached>> {
-        let tags = LEGACY.map(|(ending, words)| async move {
+    /// What cosign attached before there were referrers: by a tag that spells the digest.
+    async fn legacy(&self, subject: &Digest, seen: &mut HashSet<Digest>) -> Outcome<Vec<Attached>> {
+        let tags = ["sig", "att", "sbom"].map(|ending| async move {
             let tag = format!("{}.{ending}", oci::fallback_tag(subject)).parse().expect("a tag with a short ending is a tag");
-            match self.registry.resolve(&self.repository, &Target::Tag(tag)).await {
-                Ok(Resolved { digest }) => {
-                    Ok(Some(Attached { digest, artifact_type: None, found: Found::Other(words), attached: Vec::new() }))
-                }
+            match self.registry.manifest(&self.repository, &Target::Tag(tag)).await {
+                Ok(fetched) => Ok(Some(fetched)),
                 Err(RegistryError::NotFound { .. }) => Ok(None),
                 Err(error) => Err(self.failure(&error)),
             }
         });
-        Ok(try_join_all(tags).await?.into_iter().flatten().collect())
+        let mut all = Vec::new();
+        for fetched in try_join_all(tags).await?.into_iter().flatten() {
+            // With `subject` it is a referrer too, and was looked at as one.
+            if seen.len() < MOST && seen.insert(fetched.digest.clone()) {
+                all.extend(self.examine(subject, fetched).await?);
+            }
+        }
+        Ok(all)
     }
 
     fn failure(&self, error: &RegistryError) -> Failure {
@@ -278,17 +307,9 @@ pub(super) const ATTESTATIONS: &str = "attestations";
 pub(super) const UNREACHABLE: &str =
     "Is it running, and is this its address? A private certificate authority is named in SSL_CERT_FILE.";
 
-const LEGACY: [(&str, &str); 3] = [
-    ("sig", "signature of an old form (.sig tag), not verified here"),
-    ("att", "attestation of an old form (.att tag), not verified here"),
-    ("sbom", "SBOM that nobody signed (.sbom tag)"),
-];
-
 fn words(attachment: &Attachment) -> &'static str {
     match attachment {
-        Attachment::Bundle(_) => "bundle",
-        Attachment::LegacySignature => "signature of an old form, not verified here",
-        Attachment::LegacyAttestation => "attestation of an old form, not verified here",
+        Attachment::Bundle(_) | Attachment::LegacySignatures(_) | Attachment::LegacyAttestations(_) => "signed",
         Attachment::UnsignedSbom => "SBOM that nobody signed",
         Attachment::Notation => "Notation signature, not verified here",
         Attachment::Other => "",

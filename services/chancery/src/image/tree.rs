@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use evidence::{Evidence, Kind, predicate};
+use evidence::{Evidence, Form, Kind, predicate};
 use serde_json::{Value, json};
 
 use super::reader::{ATTESTATIONS, Attached, Found, Image, Node, Reader};
@@ -66,6 +66,7 @@ fn attached_json(attached: &[Attached]) -> Vec<Value> {
         let mut document = json!({
             "digest": attached.digest.as_str(),
             "artifact_type": attached.artifact_type,
+            "form": attached.form,
             "attached": attached_json(&attached.attached),
         });
         match &attached.found {
@@ -149,15 +150,15 @@ fn alone(what: String) -> Line {
 fn describe(attached: &Attached) -> Line {
     match &attached.found {
         Found::Proven(evidence) => Line {
-            what: kind(&evidence.kind),
+            what: kind(evidence),
             who: who(evidence),
             when: evidence.signed_at().map(|time| format!("{time:.0}")).unwrap_or_default(),
             logged: evidence.log_entries.first().map(|entry| format!("logged {}", entry.index)).unwrap_or_default(),
         },
         Found::Refused { code, reason } => {
-            alone(format!("bundle {} proves nothing: {} [{code}]", attached.digest.short(), safe(reason)))
+            alone(format!("{} {} proves nothing: {} [{code}]", word(attached), attached.digest.short(), safe(reason)))
         }
-        Found::Unchecked => alone(format!("bundle {}, not verified", attached.digest.short())),
+        Found::Unchecked => alone(format!("{} {}, not verified", word(attached), attached.digest.short())),
         Found::Other("") => {
             let artifact_type = attached.artifact_type.as_deref().unwrap_or("attachment");
             alone(format!("{} {}", safe(artifact_type), attached.digest.short()))
@@ -166,10 +167,20 @@ fn describe(attached: &Attached) -> Line {
     }
 }
 
-fn kind(kind: &Kind) -> String {
-    match kind {
+fn kind(evidence: &Evidence) -> String {
+    let kind = match &evidence.kind {
         Kind::Signature => "signature".to_owned(),
         Kind::Attestation { predicate_type } => safe(&predicate::name(predicate_type)),
+    };
+    if evidence.form.is_legacy() { format!("{kind} (cosign 2)") } else { kind }
+}
+
+/// What something claims to be that nothing is proven of.
+pub(super) fn word(attached: &Attached) -> &'static str {
+    match attached.form {
+        Some(Form::LegacySignature) => "signature (cosign 2)",
+        Some(Form::LegacyAttestation) => "attestation (cosign 2)",
+        Some(Form::Bundle) | None => "bundle",
     }
 }
 
@@ -202,6 +213,7 @@ mod tests {
         let time = "2026-11-21T09:14:03Z".parse().unwrap();
         attached(Found::Proven(Evidence {
             kind,
+            form: Form::Bundle,
             sbom: None,
             signer,
             times: vec![VerifiedTime { time, source: TimeSource::TimestampAuthority, by: "tsa".to_owned() }],
@@ -216,7 +228,16 @@ mod tests {
 
     fn attached(found: Found) -> Attached {
         let artifact_type = Some("application/x\u{1b}[2J".to_owned());
-        Attached { digest: Digest::of(b"attached"), artifact_type, found, attached: Vec::new() }
+        Attached { digest: Digest::of(b"attached"), form: Some(Form::Bundle), artifact_type, found, attached: Vec::new() }
+    }
+
+    /// The same in the form of cosign 2.
+    fn older(form: Form, mut attached: Attached) -> Attached {
+        attached.form = Some(form);
+        if let Found::Proven(evidence) = &mut attached.found {
+            evidence.form = form;
+        }
+        attached
     }
 
     fn sbom(index: u64) -> Attached {
@@ -240,6 +261,8 @@ mod tests {
         let mut signed = signature();
         signed.attached.push(proven(Kind::Signature, "dev@corp.example", 4190));
         let refused = attached(Found::Refused { code: "not_logged", reason: "no trusted log".to_owned() });
+        let unproven = attached(Found::Refused { code: "not_logged", reason: "it carries none".to_owned() });
+        let legacy = vec![older(Form::LegacySignature, signature()), older(Form::LegacyAttestation, unproven)];
         let mut missing = platform("linux/s390x", Vec::new());
         missing.1.manifest = None;
         let root = Node {
@@ -248,6 +271,7 @@ mod tests {
             attached: vec![signed, refused, attached(Found::Other("")), attached(Found::Other("Notation signature"))],
             children: vec![
                 platform("linux/amd64", vec![signature(), sbom(4183)]),
+                platform("linux/arm64", legacy),
                 missing,
                 platform(ATTESTATIONS, vec![attached(Found::Unchecked)]),
             ],
@@ -258,20 +282,24 @@ mod tests {
     #[test]
     fn the_picture() {
         let short = |name: &str| Digest::of(name.as_bytes()).short().to_owned();
-        let (amd64, s390x, attestations) = (short("linux/amd64"), short("linux/s390x"), short(ATTESTATIONS));
+        let (amd64, arm64, s390x) = (short("linux/amd64"), short("linux/arm64"), short("linux/s390x"));
+        let attestations = short(ATTESTATIONS);
         let (index, attached) = (short("index"), short("attached"));
         let pipeline = "ghe.lab/platform/hello build.yml@refs/heads/main";
         let person = format!("{:<48}", "dev@corp.example");
         let expected = format!(
-            "prod/app:2.1   index {index}   2 platforms, 12.0 MB\n\
-             ├─ signature     {pipeline}  2026-11-21T09:14:03Z  logged 4181\n\
-             │  └─ signature  {person}  2026-11-21T09:14:03Z  logged 4190\n\
+            "prod/app:2.1   index {index}   3 platforms, 12.0 MB\n\
+             ├─ signature                {pipeline}  2026-11-21T09:14:03Z  logged 4181\n\
+             │  └─ signature             {person}  2026-11-21T09:14:03Z  logged 4190\n\
              ├─ bundle {attached} proves nothing: no trusted log [not_logged]\n\
              ├─ application/x\u{fffd}[2J {attached}\n\
              ├─ Notation signature\n\
              ├─ linux/amd64   {amd64}\n\
-             │  ├─ signature  {pipeline}  2026-11-21T09:14:03Z  logged 4181\n\
-             │  └─ SPDX SBOM  {pipeline}  2026-11-21T09:14:03Z  logged 4183\n\
+             │  ├─ signature             {pipeline}  2026-11-21T09:14:03Z  logged 4181\n\
+             │  └─ SPDX SBOM             {pipeline}  2026-11-21T09:14:03Z  logged 4183\n\
+             ├─ linux/arm64   {arm64}\n\
+             │  ├─ signature (cosign 2)  {pipeline}  2026-11-21T09:14:03Z  logged 4181\n\
+             │  └─ attestation (cosign 2) {attached} proves nothing: it carries none [not_logged]\n\
              ├─ linux/s390x   {s390x}  not in this repository\n\
              └─ attestations  {attestations}\n   \
                 └─ bundle {attached}, not verified\n\
@@ -285,7 +313,7 @@ mod tests {
         let image = image();
         let manifests: usize =
             image.root.all().iter().filter_map(|node| node.manifest.as_ref()).map(|manifest| manifest.bytes().len()).sum();
-        assert_eq!(bytes(&image.root), manifests as u64 + 12_000_000 + 2 * 300);
+        assert_eq!(bytes(&image.root), manifests as u64 + 12_000_000 + 3 * 300);
     }
 
     #[test]

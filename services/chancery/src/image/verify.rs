@@ -5,7 +5,7 @@ use oci::Digest;
 use serde_json::json;
 
 use super::reader::{Attached, Found, Image, Node, Reader};
-use super::{parse, place};
+use super::{parse, place, tree};
 use crate::cli::{Output, VerifyArgs};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{self, Style, safe};
@@ -102,7 +102,7 @@ fn unproven(attached: &Attached) -> Option<String> {
         }
         Found::Proven(_) | Found::Unchecked | Found::Other("") => None,
         Found::Refused { code, reason } => {
-            Some(format!("found     bundle {digest}, which proves nothing: {} [{code}]", safe(reason)))
+            Some(format!("found     {} {digest}, which proves nothing: {} [{code}]", tree::word(attached), safe(reason)))
         }
         Found::Other(words) => Some(format!("found     {words}")),
     }
@@ -114,6 +114,9 @@ fn text(name: &str, image: &Image, proof: &Evidence, signer: &Signer<'_>, style:
     let mut line = |what: &str, value: &str| text.push_str(&format!("  {what:<9} {value}\n"));
     line("signed by", proof.identity());
     line("issuer", proof.issuer().unwrap_or("none"));
+    if proof.form.is_legacy() {
+        line("form", "cosign 2, from before bundles");
+    }
     for entry in &proof.log_entries {
         line("logged", &format!("entry {} of {}", entry.index, entry.log));
     }

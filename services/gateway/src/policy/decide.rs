@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use chassis::reason::one_line;
-use evidence::{Evidence, Kind, predicate};
+use evidence::{Evidence, Form, Kind, predicate};
 use oci::Digest;
 use verify::TimeSource;
 
@@ -31,26 +31,36 @@ pub(crate) struct Subject {
 pub(crate) struct Attached {
     /// The attached manifest.
     pub(crate) digest: Digest,
+    /// Which of its layers, where each is something of its own.
+    pub(crate) layer: Option<Digest>,
     /// What was made of it.
     pub(crate) examined: Examined,
+}
+
+impl Attached {
+    /// What it proves, if it is a claim that was verified.
+    pub(crate) fn evidence(&self) -> Option<&Evidence> {
+        match &self.examined {
+            Examined::Claim { verdict, .. } => verdict.as_ref().as_ref().ok(),
+            _ => None,
+        }
+    }
 }
 
 /// What was made of something attached.
 #[derive(Debug)]
 pub(crate) enum Examined {
-    /// A bundle, read and verified.
-    Bundle {
-        /// What its manifest says is in it. Decides which clause a refusal is told at, and nothing else.
+    /// Something that claims to be signed, read and verified.
+    Claim {
+        /// In which form.
+        form: Form,
+        /// What it says of itself. Decides which clause a refusal is told at, and nothing else.
         claimed: Option<String>,
         /// What it proves.
         verdict: Verdict,
     },
-    /// A bundle that was not read, and why.
+    /// Something that claims to be signed and was not read, and why.
     Unread(&'static str),
-    /// A signature in cosign's form from before bundles.
-    LegacySignature,
-    /// An attestation in cosign's form from before bundles.
-    LegacyAttestation,
     /// An SBOM that nobody signed.
     UnsignedSbom,
     /// Anything else.
@@ -100,7 +110,9 @@ impl<'a> Search<'a> {
     fn new(policy: &'a Policy, subjects: &'a [Subject], kind: &Kind) -> Self {
         let mut search = Self { policy, kind: kind.clone(), found: Vec::new(), missing: Vec::new(), reasons: Vec::new() };
         for Subject { place, attached } in subjects {
-            let counts = attached.iter().find_map(|attached| search.counts(attached));
+            // A bundle before an older form: clients that find bundles look no further.
+            let counts =
+                attached.iter().filter_map(|attached| search.counts(attached)).min_by_key(|counts| counts.form.is_legacy());
             match counts {
                 Some(evidence) => search.found.push((place, evidence)),
                 None => {
@@ -114,8 +126,7 @@ impl<'a> Search<'a> {
 
     /// The evidence, if it is of the wanted kind and by somebody whose word counts.
     fn counts(&self, attached: &'a Attached) -> Option<&'a Evidence> {
-        let Examined::Bundle { verdict, .. } = &attached.examined else { return None };
-        let evidence = verdict.as_ref().as_ref().ok()?;
+        let evidence = attached.evidence()?;
         (evidence.kind == self.kind && self.policy.accepts(evidence).is_ok()).then_some(evidence)
     }
 
@@ -125,8 +136,13 @@ impl<'a> Search<'a> {
                 return;
             }
             if let Some((code, text)) = self.reason(&attached.examined) {
-                let (on, attached) = (place.clone(), attached.digest.clone());
-                self.reasons.push(Reason { on, attached, code: code.to_owned(), text: one_line(&text) });
+                self.reasons.push(Reason {
+                    on: place.clone(),
+                    attached: attached.digest.clone(),
+                    layer: attached.layer.clone(),
+                    code: code.to_owned(),
+                    text: one_line(&text),
+                });
             }
         }
     }
@@ -134,7 +150,7 @@ impl<'a> Search<'a> {
     /// Why something does not count; `None` when nobody would expect it to.
     fn reason(&self, examined: &Examined) -> Option<(&'static str, String)> {
         let uncounted = match examined {
-            Examined::Bundle { claimed, verdict } => match verdict.as_ref() {
+            Examined::Claim { claimed, verdict, .. } => match verdict.as_ref() {
                 Ok(evidence) if evidence.kind == self.kind => {
                     return self.policy.accepts(evidence).err().map(|refusal| (refusal.code(), refusal.to_string()));
                 }
@@ -143,15 +159,13 @@ impl<'a> Search<'a> {
                 Ok(_) | Err(_) => return None,
             },
             Examined::Unread(why) => Uncounted::Unread(why),
-            Examined::LegacySignature if self.kind == Kind::Signature => Uncounted::LegacySignature,
-            Examined::LegacyAttestation if self.kind != Kind::Signature => Uncounted::LegacyAttestation,
             Examined::UnsignedSbom if self.wants_sbom() => Uncounted::UnsignedSbom,
-            Examined::LegacySignature | Examined::LegacyAttestation | Examined::UnsignedSbom | Examined::Other => return None,
+            Examined::UnsignedSbom | Examined::Other => return None,
         };
         Some((uncounted.code(), uncounted.to_string()))
     }
 
-    /// Whether a bundle that was refused might have been meant for this clause. One that claims to be something that no clause asks
+    /// Whether a claim that was refused might have been meant for this clause. One that claims to be something that no clause asks
     /// for, or says nothing, is told at the signature: a person looks there first.
     fn claims(&self, claimed: Option<&str>) -> bool {
         match (&self.kind, claimed) {
@@ -178,7 +192,7 @@ impl<'a> Search<'a> {
     /// The signature.
     fn clause(&self, image: Option<&str>) -> Clause {
         let text = match self.met() {
-            true => format!("signed by {}", listed(&self.signers())),
+            true => format!("signed by {}{}", listed(&self.signers()), self.form()),
             false => format!("signature by {}", self.policy.expected()),
         };
         let advice = match (image, &self.missing[..]) {
@@ -207,7 +221,7 @@ impl<'a> Search<'a> {
             false => listed(&signers),
         };
         let text = match self.met() {
-            true => format!("{} by {by}{}", predicate::name(predicate_type), self.packages()),
+            true => format!("{} by {by}{}{}", predicate::name(predicate_type), self.packages(), self.form()),
             false => format!("attestation {predicate_type}"),
         };
         let command = |place: &&Place| {
@@ -225,9 +239,20 @@ impl<'a> Search<'a> {
             text: one_line(text),
             missing_on: self.missing.iter().map(|place| (*place).clone()).collect(),
             present_on: self.found.iter().map(|(place, _)| (*place).clone()).collect(),
+            legacy_on: self.legacy().cloned().collect(),
             reasons: self.reasons.clone(),
             advice,
         }
+    }
+
+    /// Where what counts is in the form of cosign 2 alone.
+    fn legacy(&self) -> impl Iterator<Item = &'a Place> {
+        self.found.iter().filter(|(_, evidence)| evidence.form.is_legacy()).map(|(place, _)| *place)
+    }
+
+    /// `, in the form of cosign 2`, where that is all there is.
+    fn form(&self) -> &'static str {
+        if self.legacy().next().is_some() { ", in the form of cosign 2" } else { "" }
     }
 
     /// `, 214 packages`, where the SBOMs say so.
@@ -242,17 +267,13 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Why something that is no wrong bundle does not count.
+/// Why something that is not wrong in itself does not count.
 #[derive(Debug, thiserror::Error)]
 enum Uncounted {
     #[error("{what} by {whom}, which is no signature")]
     AttestationOnly { what: String, whom: String },
-    #[error("a bundle that was not read: {0}")]
+    #[error("it was not read: {0}")]
     Unread(&'static str),
-    #[error("a signature in the form from before bundles, which meets no policy yet; sign again with cosign 3")]
-    LegacySignature,
-    #[error("an attestation in the form from before bundles, which meets no policy yet; attest again with cosign 3")]
-    LegacyAttestation,
     #[error("an SBOM that nobody signed; attest it instead of attaching it")]
     UnsignedSbom,
 }
@@ -267,7 +288,6 @@ impl Uncounted {
         match self {
             Self::AttestationOnly { .. } => "attestation_only",
             Self::Unread(_) => "bundle_unread",
-            Self::LegacySignature | Self::LegacyAttestation => "legacy_form",
             Self::UnsignedSbom => "sbom_unsigned",
         }
     }

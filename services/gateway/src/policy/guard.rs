@@ -92,8 +92,8 @@ pub(crate) fn may_be_attached(manifest: &Manifest) -> bool {
 pub(crate) fn fits_tag(kind: SignatureKind, manifest: &Manifest) -> bool {
     match kind {
         SignatureKind::Referrers => manifest.media_type() == media_type::IMAGE_INDEX && manifest.subject().is_none(),
-        SignatureKind::Signature => Attachment::of(manifest) == Attachment::LegacySignature,
-        SignatureKind::Attestation => Attachment::of(manifest) == Attachment::LegacyAttestation,
+        SignatureKind::Signature => matches!(Attachment::of(manifest), Attachment::LegacySignatures(_)),
+        SignatureKind::Attestation => matches!(Attachment::of(manifest), Attachment::LegacyAttestations(_)),
         SignatureKind::Sbom => Attachment::of(manifest) == Attachment::UnsignedSbom,
     }
 }

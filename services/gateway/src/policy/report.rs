@@ -40,6 +40,9 @@ pub struct Clause {
     /// Manifests that have it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub present_on: Vec<Place>,
+    /// Manifests that have it in the form of cosign 2 alone, from before bundles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub legacy_on: Vec<Place>,
     /// What is attached where it is missing, and why each does not count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
@@ -79,6 +82,9 @@ pub struct Reason {
     pub on: Place,
     /// The attached manifest.
     pub attached: Digest,
+    /// Which of its layers, where each is a signature or attestation of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<Digest>,
     /// Why it does not count, as a stable code.
     pub code: String,
     /// Why it does not count, in a line.

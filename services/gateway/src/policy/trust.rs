@@ -1,9 +1,9 @@
-//! The trusted root, and what was made of bundles with it.
+//! The trusted root, and what was made of signatures with it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use evidence::{Evidence, Refused};
+use evidence::{Claim, Evidence, Form, Refused};
 use moka::sync::Cache;
 use oci::Digest;
 use verify::{TrustRootError, Verifier};
@@ -11,18 +11,39 @@ use verify::{TrustRootError, Verifier};
 /// How many verdicts are remembered. One is a few hundred bytes.
 const REMEMBERED: u64 = 10_000;
 
-/// What a bundle proves about a digest, or why it proves nothing.
+/// What a claim proves about a digest, or why it proves nothing.
 pub(crate) type Verdict = Arc<Result<Evidence, Refused>>;
 
 /// Whom to believe: the trusted root as it was at the start.
 ///
-/// A verdict never changes for the same bundle, subject and trusted root, so it is remembered: by bundle and subject in here, and
-/// this belongs to one trusted root.
+/// A verdict never changes for the same claim, subject and trusted root, so it is remembered: by claim and subject in here, and this
+/// belongs to one trusted root.
 #[derive(Debug)]
 pub(crate) struct TrustRoot {
     verifier: Verifier,
     digest: Digest,
-    verdicts: Cache<(Digest, Digest), Verdict>,
+    verdicts: Cache<Question, Verdict>,
+}
+
+/// Everything that a verdict depends on, but for the trusted root.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Question {
+    subject: Digest,
+    form: Form,
+    /// Of the bytes at hand, not the name that they were read under.
+    content: Digest,
+    /// Of what signs them, where that stands beside them.
+    annotations: Option<Digest>,
+}
+
+impl Question {
+    fn of(subject: &Digest, claim: &Claim, content: &[u8]) -> Self {
+        let annotations = claim.form.is_legacy().then(|| {
+            let text = serde_json::to_vec(&claim.layer.annotations).expect("a map from text to text serialises");
+            Digest::of(&text)
+        });
+        Self { subject: subject.clone(), form: claim.form, content: Digest::of(content), annotations }
+    }
 }
 
 impl TrustRoot {
@@ -46,12 +67,11 @@ impl TrustRoot {
         &self.digest
     }
 
-    /// What `bundle` proves about `subject`. Takes milliseconds of a core unless it is remembered, so it is for threads that may
-    /// block.
-    pub(crate) fn examine(&self, subject: &Digest, bundle: &[u8]) -> Verdict {
-        // Keyed by the bytes at hand, not by the name that they were read under.
-        let key = (Digest::of(bundle), subject.clone());
-        self.verdicts.get_with(key, || Arc::new(evidence::examine(&self.verifier, subject, bundle)))
+    /// What a claim whose layer is `content` proves about `subject`. Takes milliseconds of a core unless it is remembered, so it is
+    /// for threads that may block.
+    pub(crate) fn examine(&self, subject: &Digest, claim: &Claim, content: &[u8]) -> Verdict {
+        let question = Question::of(subject, claim, content);
+        self.verdicts.get_with(question, || Arc::new(evidence::examine_claim(&self.verifier, subject, claim, content)))
     }
 }
 
@@ -94,24 +114,47 @@ impl TrustError {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use testkit::sigstore::legacy::SIGNATURE;
     use testkit::sigstore::{Order, World};
 
     use super::*;
+    use crate::policy::tests::{bundle, legacy};
 
     #[test]
-    fn a_verdict_is_remembered_for_its_bundle_and_subject_alone() {
+    fn a_verdict_is_remembered_for_its_claim_and_subject_alone() {
         let world = World::new();
         let trust = TrustRoot::parse(&world.trusted_root.to_string()).unwrap();
         let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
-        let bundle = world.sign(&Order::about(one.hex(), evidence::predicate::SIGNATURE, &json!({}))).to_string();
-        let first = trust.examine(&one, bundle.as_bytes());
+        let signed = world.sign(&Order::about(one.hex(), evidence::predicate::SIGNATURE, &json!({}))).to_string();
+        let claim = bundle("text/plain", signed.as_bytes());
+        let first = trust.examine(&one, &claim, signed.as_bytes());
         assert!(first.is_ok());
-        assert!(Arc::ptr_eq(&first, &trust.examine(&one, bundle.as_bytes())));
-        assert_eq!(trust.examine(&two, bundle.as_bytes()).as_ref().as_ref().unwrap_err().code(), "artifact_mismatch");
-        assert!(trust.examine(&one, bundle.replace(".v0.3+json", ".v0.9+json").as_bytes()).is_err());
+        assert!(Arc::ptr_eq(&first, &trust.examine(&one, &claim, signed.as_bytes())));
+        assert_eq!(trust.examine(&two, &claim, signed.as_bytes()).as_ref().as_ref().unwrap_err().code(), "artifact_mismatch");
+        assert!(trust.examine(&one, &claim, signed.replace(".v0.3+json", ".v0.9+json").as_bytes()).is_err());
         let elsewhere = TrustRoot::parse(&World::new().trusted_root.to_string()).unwrap();
         assert_ne!(elsewhere.digest(), trust.digest());
-        assert!(elsewhere.examine(&one, bundle.as_bytes()).is_err());
+        assert!(elsewhere.examine(&one, &claim, signed.as_bytes()).is_err());
+    }
+
+    /// Of the older forms the layer is the same whoever signed it: the annotations are a part of the question.
+    #[test]
+    fn a_verdict_about_an_older_form_is_remembered_with_its_annotations() {
+        let world = World::new();
+        let trust = TrustRoot::parse(&world.trusted_root.to_string()).unwrap();
+        let image = Digest::of(b"one");
+        let order = Order::image(&image);
+        let (one, two) = (world.sign_legacy(&order), world.sign_legacy(&order));
+        assert_eq!(one.content, two.content);
+        let examine = |form, layer: &testkit::sigstore::LegacyLayer| trust.examine(&image, &legacy(form, layer), &layer.content);
+        let first = examine(Form::LegacySignature, &one);
+        assert!(first.is_ok() && Arc::ptr_eq(&first, &examine(Form::LegacySignature, &one)));
+        let second = examine(Form::LegacySignature, &two);
+        assert!(second.is_ok() && !Arc::ptr_eq(&first, &second));
+        let borrowed = one.with(SIGNATURE, two.annotation(SIGNATURE));
+        assert!(examine(Form::LegacySignature, &borrowed).is_err());
+        assert!(examine(Form::LegacyAttestation, &one).is_err(), "the form is a part of the question, too");
+        assert!(examine(Form::Bundle, &one).is_err());
     }
 
     #[test]

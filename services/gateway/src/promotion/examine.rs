@@ -1,12 +1,13 @@
-//! Step 4, the reading half: every bundle of a closure, read and verified, and what the policy is to look at.
+//! Step 4, the reading half: everything in a closure that claims to be signed, read and verified, and what the policy is to look at.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use evidence::{Attachment, Kind as Proves};
+use evidence::{Attachment, Claim, Kind as Proves};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use oci::{Descriptor, Digest, Kind, RepositoryName};
+use oci::{Digest, Kind, RepositoryName};
 use tokio::sync::Semaphore;
 
 use super::closure::{Closure, Node, Role, holds_statements_alone};
@@ -16,18 +17,18 @@ use crate::Require;
 use crate::contents::Contents;
 use crate::policy::{Attached, Examined, Place, Subject, TrustRoot, Verdict};
 
-/// The most bundles of one promotion that are verified. Each takes milliseconds of a core, and anybody may attach.
-const MAX_BUNDLES: usize = 1_000;
-/// The most reports of bundles that prove nothing.
+/// The most signatures and attestations of one promotion that are verified. Each takes milliseconds of a core, and anybody may attach.
+const MAX_CLAIMS: usize = 1_000;
+/// The most reports of those that prove nothing.
 const MAX_UNVERIFIED: usize = 1_000;
-/// KiB of bundles that are in memory at once, over all promotions: one of the largest size, or many of the usual one.
+/// KiB of them that are in memory at once, over all promotions: one of the largest size, or many of the usual one.
 const KIB_AT_ONCE: u32 = (verify::MAX_BUNDLE >> 10) as u32;
 
-/// Verifies bundles.
+/// Verifies what claims to be signed.
 #[derive(Debug)]
 pub(super) struct Examiner {
     trust: Option<Arc<TrustRoot>>,
-    /// KiB of bundles that may be read into memory.
+    /// KiB that may be read into memory.
     room: Arc<Semaphore>,
 }
 
@@ -43,11 +44,21 @@ struct Todo {
     /// What it is attached to.
     subject: Digest,
     digest: Digest,
-    attachment: Attachment,
-    /// What its manifest says is in it.
-    claimed: Option<String>,
-    /// Whether it is among the first so many bundles.
-    within: bool,
+    what: What,
+}
+
+/// What is to be made of it.
+enum What {
+    /// Something that claims to be signed.
+    Claim {
+        claim: Box<Claim>,
+        /// Whether there are others in its manifest.
+        one_of_many: bool,
+        /// Whether it is among the first so many of the image.
+        within: bool,
+    },
+    UnsignedSbom,
+    Other,
 }
 
 impl Examiner {
@@ -56,7 +67,7 @@ impl Examiner {
         Self { trust, room: Arc::new(Semaphore::new(KIB_AT_ONCE as usize)) }
     }
 
-    /// Reads and verifies every bundle, on as many cores as there are. What the trusted root says about each does not depend on the
+    /// Reads and verifies all of it, on as many cores as there are. What the trusted root says about each does not depend on the
     /// policy, and is remembered.
     pub(super) async fn examine(
         &self,
@@ -64,47 +75,43 @@ impl Examiner {
         contents: &Contents,
         repository: &RepositoryName,
     ) -> Result<Examination, GatherError> {
-        let mut bundles = 0;
-        let todo: Vec<Todo> = closure
-            .attachments()
-            .filter_map(|node| {
-                let Role::Attached(subject) = &node.role else { return None };
-                let attachment = Attachment::of(node.document());
-                bundles += usize::from(matches!(attachment, Attachment::Bundle(_)));
-                let claimed = node.document().annotations().get("dev.sigstore.bundle.predicateType").cloned();
-                let (subject, digest) = (subject.clone(), node.digest().clone());
-                Some(Todo { subject, digest, attachment, claimed, within: bundles <= MAX_BUNDLES })
-            })
-            .collect();
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let examined = stream::iter(todo).map(|Todo { subject, digest, attachment, claimed, within }| async move {
-            let examined = match attachment {
-                Attachment::Bundle(_) if !within => Examined::Unread("too many are attached to the image"),
-                Attachment::Bundle(layer) => self.bundle(&subject, claimed, &layer, contents, repository).await?,
-                Attachment::LegacySignature => Examined::LegacySignature,
-                Attachment::LegacyAttestation => Examined::LegacyAttestation,
-                Attachment::UnsignedSbom => Examined::UnsignedSbom,
-                Attachment::Notation | Attachment::Other => Examined::Other,
+        let examined = stream::iter(todo(closure)).map(|Todo { subject, digest, what }| async move {
+            let (layer, examined) = match what {
+                What::Claim { claim, one_of_many, within } => {
+                    let layer = one_of_many.then(|| claim.layer.digest.clone());
+                    let examined = match within {
+                        true => self.claim(&subject, *claim, contents, repository).await?,
+                        false => Examined::Unread("too many are attached to the image"),
+                    };
+                    (layer, examined)
+                }
+                What::UnsignedSbom => (None, Examined::UnsignedSbom),
+                What::Other => (None, Examined::Other),
             };
-            Ok::<_, GatherError>((subject, Attached { digest, examined }))
+            Ok::<_, GatherError>((subject, Attached { digest, layer, examined }))
         });
         Ok(Examination { all: examined.buffered(cores).try_collect().await? })
     }
 
-    /// Reads one bundle and verifies it for what it is attached to.
-    async fn bundle(
+    /// Reads one claim and verifies it for what it is attached to.
+    async fn claim(
         &self,
         subject: &Digest,
-        claimed: Option<String>,
-        layer: &Descriptor,
+        claim: Claim,
         contents: &Contents,
         repository: &RepositoryName,
     ) -> Result<Examined, GatherError> {
         let Some(trust) = self.trust.clone() else {
             return Ok(Examined::Unread("there is no trusted root to verify it with"));
         };
-        let Some(blob) = contents.blob(repository, &layer.digest).await? else {
-            return Err(GatherError::Missing { digest: layer.digest.clone() });
+        let layer = claim.layer.digest.clone();
+        let Some(blob) = contents.blob(repository, &layer).await? else {
+            // One that lives elsewhere is copied as it is, and nobody here goes where a manifest says.
+            return match claim.layer.is_external() {
+                true => Ok(Examined::Unread("it lies outside of the registry")),
+                false => Err(GatherError::Missing { digest: layer }),
+            };
         };
         let size = blob.value.size();
         if size > verify::MAX_BUNDLE as u64 {
@@ -114,17 +121,38 @@ impl Examiner {
         let room = Arc::clone(&self.room).acquire_many_owned(kib).await.expect("the semaphore is never closed");
         let pieces = blob.value.read(0..size).await?.try_collect::<Vec<Bytes>>().await;
         let bytes = pieces.map_err(|source| GatherError::Bytes { source })?.concat();
-        let (expected, about) = (layer.digest.clone(), subject.clone());
+        let (form, claimed, about) = (claim.form, claim.predicate_type.clone(), subject.clone());
         let verdict = tokio::task::spawn_blocking(move || {
             // The bytes that will be copied are those of the digest; what a disk makes of them is not to be verified.
-            let verdict = expected.verify(&bytes).then(|| trust.examine(&about, &bytes));
+            let verdict = claim.layer.digest.verify(&bytes).then(|| trust.examine(&about, &claim, &bytes));
             drop(room);
             verdict
         });
         let verdict = verdict.await.expect("verifying does not panic and is not cancelled");
-        let unreadable = || GatherError::Unreadable { digest: layer.digest.clone() };
-        verdict.map(|verdict| Examined::Bundle { claimed, verdict }).ok_or_else(unreadable)
+        verdict.map(|verdict| Examined::Claim { form, claimed, verdict }).ok_or(GatherError::Unreadable { digest: layer })
     }
+}
+
+/// Everything attached, in the order of the closure; of a manifest with several signatures each one.
+fn todo(closure: &Closure) -> Vec<Todo> {
+    let (mut todo, mut claims) = (Vec::new(), 0);
+    for node in closure.attachments() {
+        let Role::Attached(subject) = &node.role else { continue };
+        let mut add = |what| todo.push(Todo { subject: subject.clone(), digest: node.digest().clone(), what });
+        let found = Claim::all_of(node.document());
+        let one_of_many = found.len() > 1;
+        match Attachment::of(node.document()) {
+            Attachment::UnsignedSbom => add(What::UnsignedSbom),
+            _ if found.is_empty() => add(What::Other),
+            _ => {
+                for claim in found {
+                    claims += 1;
+                    add(What::Claim { claim: Box::new(claim), one_of_many, within: claims <= MAX_CLAIMS });
+                }
+            }
+        }
+    }
+    todo
 }
 
 impl Examination {
@@ -167,12 +195,13 @@ impl Examination {
         (signatures, attestations)
     }
 
-    /// The bundles that prove nothing, and why.
+    /// What claims to be signed and proves nothing, and why.
     pub(super) fn unverified(&self) -> Vec<Unverified> {
-        let refused = self.verdicts().filter_map(|(subject, digest, verdict)| {
+        let refused = self.verdicts().filter_map(|(subject, attached, verdict)| {
             let refused = verdict.as_ref().as_ref().err()?;
             Some(Unverified {
-                digest: digest.clone(),
+                digest: attached.digest.clone(),
+                layer: attached.layer.clone(),
                 subject: subject.clone(),
                 code: refused.code().to_owned(),
                 reason: chassis::reason::one_line(&refused.to_string()),
@@ -181,14 +210,33 @@ impl Examination {
         refused.take(MAX_UNVERIFIED).collect()
     }
 
-    /// How many bundles were not looked at.
+    /// How many were not looked at.
     pub(super) fn unread(&self) -> usize {
         self.all.iter().filter(|(_, attached)| matches!(attached.examined, Examined::Unread(_))).count()
     }
 
-    fn verdicts(&self) -> impl Iterator<Item = (&Digest, &Digest, &Verdict)> {
+    /// Manifests whose signatures are all in the form of cosign 2 and that carry bundles too. Released clients that find a bundle,
+    /// whatever is in it, do not look for the older forms, so to them such an image is not signed.
+    pub(super) fn hidden(&self) -> BTreeSet<&Digest> {
+        let (mut older, mut bundled, mut signed) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for (subject, attached) in &self.all {
+            let Examined::Claim { form, .. } = &attached.examined else { continue };
+            let signature = attached.evidence().is_some_and(|evidence| evidence.kind == Proves::Signature);
+            if !form.is_legacy() {
+                bundled.insert(subject);
+            }
+            if signature {
+                let set = if form.is_legacy() { &mut older } else { &mut signed };
+                set.insert(subject);
+            }
+        }
+        older.retain(|subject| bundled.contains(subject) && !signed.contains(subject));
+        older
+    }
+
+    fn verdicts(&self) -> impl Iterator<Item = (&Digest, &Attached, &Verdict)> {
         self.all.iter().filter_map(|(subject, attached)| match &attached.examined {
-            Examined::Bundle { verdict, .. } => Some((subject, &attached.digest, verdict)),
+            Examined::Claim { verdict, .. } => Some((subject, attached, verdict)),
             _ => None,
         })
     }

@@ -9,6 +9,9 @@ use super::resolve::Resolved;
 use super::{Destination, Promoter, Promotion, PromotionError, PromotionState, Source};
 use crate::policy;
 
+/// The most warnings about signatures that clients will not find.
+const MAX_HIDDEN: usize = 100;
+
 /// Everything that has to come along, and the plan.
 #[derive(Debug)]
 pub(super) struct Gathered {
@@ -48,7 +51,7 @@ impl Promoter {
         Ok(Gathered { plan: Plan::of(&closure), closure })
     }
 
-    /// Verifies every bundle, and asks the policy.
+    /// Verifies everything that claims to be signed, and asks the policy.
     pub(super) async fn judge(&self, resolved: Resolved, gathered: Gathered) -> Result<Judged, PromotionError> {
         let closure = &gathered.closure;
         let examined = self.examiner.examine(closure, &self.contents, &resolved.order.source).await?;
@@ -56,8 +59,14 @@ impl Promoter {
         (promotion.signatures, promotion.attestations) = examined.counts();
         promotion.unverified = examined.unverified();
         if examined.unread() > 0 {
-            promotion.warnings.push(format!("{} bundles were copied and not verified", examined.unread()));
+            promotion.warnings.push(format!("{} signatures or attestations were copied and not verified", examined.unread()));
         }
+        promotion.warnings.extend(examined.hidden().into_iter().take(MAX_HIDDEN).map(|subject| {
+            format!(
+                "{} is signed in the form of cosign 2 alone and carries bundles: clients that find those do not look for it; sign it again with cosign 3",
+                subject.short()
+            )
+        }));
         let image = resolved.hosted.then(|| format!("{}/{}", self.host, resolved.order.source));
         let decision = resolved.policy.as_deref().map(|policy| {
             let subjects = examined.subjects(closure, policy.require);

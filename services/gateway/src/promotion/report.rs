@@ -49,11 +49,11 @@ pub struct Promotion {
     pub platforms: Vec<String>,
     /// Manifests that are attached to them, and to each other.
     pub attached: u64,
-    /// Bundles among these that were verified and are signatures.
+    /// Signatures among these that were verified, in bundles or in the form of cosign 2.
     pub signatures: u64,
-    /// Bundles among these that were verified and are attestations, by predicate type.
+    /// Attestations among these that were verified, by predicate type.
     pub attestations: Vec<AttestationCount>,
-    /// Bundles among these that were not verified. They are copied all the same; no policy was met by them.
+    /// Those that prove nothing. They are copied all the same; no policy was met by them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unverified: Vec<Unverified>,
     /// Blobs of all of these manifests.
@@ -113,11 +113,14 @@ pub struct AttestationCount {
     pub count: u64,
 }
 
-/// A bundle that proves nothing.
+/// Something that claims to be signed and proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unverified {
     /// The manifest that carries it.
     pub digest: Digest,
+    /// Which of its layers, where each is a signature or attestation of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<Digest>,
     /// What it is attached to.
     pub subject: Digest,
     /// Why, as a stable code.

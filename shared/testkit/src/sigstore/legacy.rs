@@ -53,11 +53,11 @@ impl LegacyLayer {
 
 /// What cosign 2 signs in the place of an image with this digest, `sha256:HEX`.
 #[must_use]
-pub fn simple_signing(digest: &str) -> Vec<u8> {
+pub fn simple_signing(digest: impl std::fmt::Display) -> Vec<u8> {
     let document = json!({
         "critical": {
             "identity": {"docker-reference": "registry.example/app"},
-            "image": {"docker-manifest-digest": digest},
+            "image": {"docker-manifest-digest": digest.to_string()},
             "type": "cosign container image signature",
         },
         "optional": null,

@@ -143,7 +143,7 @@ impl Order<'_> {
 
     /// What cosign 2 signs in the place of an image with this digest, `sha256:HEX`.
     #[must_use]
-    pub fn image(digest: &str) -> Self {
+    pub fn image(digest: impl std::fmt::Display) -> Self {
         Self { what: What::Message(super::simple_signing(digest)), ..Self::v1() }
     }
 

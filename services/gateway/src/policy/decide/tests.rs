@@ -7,7 +7,7 @@ use testkit::sigstore::{IDENTITY, ISSUER, Order, World};
 
 use super::*;
 use crate::PolicyConfig;
-use crate::policy::{Policies, TrustRoot};
+use crate::policy::{Policies, TrustRoot, tests};
 
 const IMAGE: Option<&str> = Some("localhost:5000/staging/app");
 const VULN: &str = "https://cosign.sigstore.dev/attestation/vuln/v1";
@@ -32,7 +32,7 @@ fn subject(role: &str) -> Subject {
 impl Subject {
     fn with(mut self, examined: Examined) -> Self {
         let digest = Digest::of(format!("{} {}", self.place.role, self.attached.len()).as_bytes());
-        self.attached.push(Attached { digest, examined });
+        self.attached.push(Attached { digest, layer: None, examined });
         self
     }
 
@@ -47,8 +47,26 @@ impl Subject {
     }
 
     fn bytes(self, claimed: &str, bundle: &[u8]) -> Self {
-        let verdict = TRUST.examine(&self.place.digest, bundle);
-        self.with(Examined::Bundle { claimed: Some(claimed.to_owned()), verdict })
+        let verdict = TRUST.examine(&self.place.digest, &tests::bundle(claimed, bundle), bundle);
+        self.with(Examined::Claim { form: Form::Bundle, claimed: Some(claimed.to_owned()), verdict })
+    }
+
+    /// A signature or attestation as cosign 2 attaches it.
+    fn legacy(self, form: Form, order: &Order<'_>) -> Self {
+        let layer = WORLD.sign_legacy(order);
+        let claimed = if form == Form::LegacySignature { predicate::SIGNATURE } else { predicate::SPDX };
+        let verdict = TRUST.examine(&self.place.digest, &tests::legacy(form, &layer), &layer.content);
+        self.with(Examined::Claim { form, claimed: Some(claimed.to_owned()), verdict })
+    }
+
+    fn legacy_signed(self) -> Self {
+        let order = Order::image(&self.place.digest);
+        self.legacy(Form::LegacySignature, &order)
+    }
+
+    fn legacy_sbom(self) -> Self {
+        let what = Order::about(self.place.digest.hex(), predicate::SPDX, &json!({"packages": [{}]})).what;
+        self.legacy(Form::LegacyAttestation, &Order { what, ..Order::v1() })
     }
 
     fn signed(self) -> Self {
@@ -208,23 +226,59 @@ fn claims_prove_nothing() {
 }
 
 #[test]
-fn older_forms_meet_nothing_and_the_refusal_says_so() {
-    let subject = subject("manifest")
-        .with(Examined::LegacySignature)
-        .with(Examined::LegacyAttestation)
-        .with(Examined::UnsignedSbom)
-        .with(Examined::Other)
-        .with(Examined::Unread("it is too large"));
+fn the_form_of_cosign_2_meets_a_policy_and_is_named() {
+    let decision = decide(&policy(|_| {}), &[subject("manifest").legacy_signed().legacy_sbom()], IMAGE);
+    assert!(decision.allowed());
+    let [signature, logged, sbom] = &decision.report.clauses[..] else { panic!() };
+    assert_eq!(signature.text, format!("signed by {IDENTITY}, in the form of cosign 2"));
+    assert_eq!(logged.text, "logged in rekor-v1.example at 2025-06-01T12:00:02Z");
+    assert_eq!(sbom.text, "SPDX SBOM by the same identity, 1 package, in the form of cosign 2");
+    assert_eq!((signature.legacy_on.len(), sbom.legacy_on.len()), (1, 1));
+
+    // Where a bundle says the same, it is the bundle that counts.
+    let both = subject("manifest").legacy_signed().signed().legacy_sbom().sbom(3);
+    let decision = decide(&policy(|_| {}), &[both], IMAGE);
+    assert_eq!(decision.report.clauses[0].text, format!("signed by {IDENTITY}"));
+    assert!(decision.report.clauses.iter().all(|clause| clause.met && clause.legacy_on.is_empty()));
+}
+
+#[test]
+fn the_form_of_cosign_2_is_judged_like_any_other() {
+    let wrong = |order: Order<'_>| subject("manifest").legacy(Form::LegacySignature, &order).legacy_sbom();
+    let right = || Order::image(Digest::of(b"manifest"));
+    for (order, code) in [
+        (right().by("https://ghe.example/platform/other", ISSUER), "identity_mismatch"),
+        (right().by(IDENTITY, "https://other.example"), "issuer_mismatch"),
+        (Order::image(Digest::of(b"another")), "artifact_mismatch"),
+    ] {
+        let decision = decide(&policy(|_| {}), &[wrong(order)], IMAGE);
+        assert!(!decision.allowed());
+        assert_eq!(codes(&decision.report.clauses[0]), [code, "attestation_only"]);
+    }
+    // An attestation, whatever it is of, is no signature; and a signature is no attestation.
+    let decision = decide(&policy(|_| {}), &[subject("manifest").legacy_sbom()], IMAGE);
+    assert_eq!(codes(&decision.report.clauses[0]), ["attestation_only"]);
+    let decision = decide(&policy(|_| {}), &[subject("manifest").legacy_signed()], IMAGE);
+    let [signature, _, sbom] = &decision.report.clauses[..] else { panic!() };
+    assert!(signature.met && !sbom.met && sbom.reasons.is_empty());
+    // On every manifest, or not at all.
+    let decision = decide(&policy(|_| {}), &[subject("index").legacy_signed().legacy_sbom(), subject("linux/amd64")], IMAGE);
+    assert!(!decision.allowed());
+}
+
+#[test]
+fn what_was_not_read_meets_nothing_and_the_refusal_says_so() {
+    let subject =
+        subject("manifest").with(Examined::UnsignedSbom).with(Examined::Other).with(Examined::Unread("it is too large"));
     let decision = decide(&policy(|_| {}), &[subject], None);
     let [signature, _, sbom] = &decision.report.clauses[..] else { panic!() };
-    assert_eq!(codes(signature), ["legacy_form", "bundle_unread"]);
-    assert!(signature.reasons[0].text.contains("sign again with cosign 3"));
-    assert_eq!(codes(sbom), ["legacy_form", "sbom_unsigned", "bundle_unread"]);
+    assert_eq!(codes(signature), ["bundle_unread"]);
+    assert_eq!(codes(sbom), ["sbom_unsigned", "bundle_unread"]);
     assert!(signature.advice.is_empty() && sbom.advice.is_empty(), "nothing can be attached where the image comes from");
 }
 
 #[test]
 fn reasons_are_bounded() {
-    let crowded = (0..MAX_REASONS + 5).fold(subject("manifest"), |subject, _| subject.with(Examined::LegacySignature));
+    let crowded = (0..MAX_REASONS + 5).fold(subject("manifest"), |subject, _| subject.with(Examined::Unread("it is too large")));
     assert_eq!(decide(&policy(|_| {}), &[crowded], IMAGE).report.clauses[0].reasons.len(), MAX_REASONS);
 }

@@ -162,18 +162,85 @@ async fn bundles_of_another_image_or_another_sigstore_and_tampered_ones() {
 }
 
 #[tokio::test]
-async fn signatures_from_before_bundles_meet_nothing() {
+async fn signatures_in_the_form_of_cosign_2() {
     let world = World::new().await;
     let digest = world.image("staging/app", "v1", &["1"]).await;
-    world.sbom("staging/app", &digest).await;
-    legacy_signature(&world, "staging/app", &digest, &["a"]).await;
+    let attestation = Signing { what: Signing::about(digest.hex(), predicate::SPDX, &json!({})).what, ..Signing::v1() };
+    let sbom = SIGSTORE.sign_legacy(&attestation);
+    legacy(&world, "staging/app", &digest, "att", &[&sbom]).await;
+    // Of somebody else, of another image, damaged: each layer has a reason of its own.
+    let right = Signing::image(&digest);
+    let wrong = [
+        SIGSTORE.sign_legacy(&right.clone().by("https://ghe.example/platform/other", ISSUER)),
+        SIGSTORE.sign_legacy(&Signing::image(Digest::of(b"another"))),
+        SIGSTORE.sign_legacy(&right).with(sigstore::legacy::ENTRY, ""),
+    ];
+    legacy(&world, "staging/app", &digest, "sig", &wrong.iter().collect::<Vec<_>>()).await;
     let promotion = denied(&world, "staging/app:1").await;
-    let [signature, ..] = clauses(&promotion);
-    assert_eq!(codes(signature), ["attestation_only", "legacy_form"]);
-    assert!(signature.reasons[1].text.contains("meets no policy yet"));
+    let [signature, _, sbom] = clauses(&promotion);
+    assert!(sbom.met && !signature.met);
+    let codes = codes(signature);
+    assert!(["identity_mismatch", "artifact_mismatch", "not_logged"].iter().all(|code| codes.contains(code)), "{codes:?}");
+    assert!(signature.reasons.iter().filter(|reason| reason.code != "attestation_only").all(|reason| reason.layer.is_some()));
+    assert_eq!((promotion.signatures, promotion.unverified.len()), (1, 2));
+
+    // cosign adds a layer; the other ones do no harm.
+    let good = SIGSTORE.sign_legacy(&right);
+    let layers: Vec<_> = wrong.iter().chain([&good]).collect();
+    let signatures = legacy(&world, "staging/app", &digest, "sig", &layers).await;
+    let promotion = world.promote("staging/app:1", "prod/app:1").await.unwrap();
+    assert_eq!((promotion.state, promotion.signatures), (PromotionState::Done, 2));
+    assert!(promotion.policy.unwrap().clauses[0].text.ends_with("in the form of cosign 2"));
+    assert!(promotion.warnings.is_empty());
+    assert_eq!(world.tag("prod/app", &format!("sha256-{}.sig", digest.hex())).await, Some(signatures));
+
+    // With a bundle beside it, released clients no longer find it.
+    world.sbom("staging/app", &digest).await;
+    let promotion = world.promote("staging/app:1", "prod/app:2").await.unwrap();
+    assert!(
+        promotion.warnings.iter().any(|warning| warning.contains("in the form of cosign 2 alone")),
+        "{:?}",
+        promotion.warnings
+    );
+    world.sign("staging/app", &digest).await;
+    assert!(world.promote("staging/app:1", "prod/app:3").await.unwrap().warnings.is_empty());
 }
 
-/// A signature in cosign's form from before bundles.
+/// The signature of one platform, tagged as that of another one or of the index.
+#[tokio::test]
+async fn signatures_under_the_tag_of_another_manifest() {
+    let world = World::new().await;
+    let image = world.unsigned("staging/app", "v1", &["1"]).await;
+    let good = SIGSTORE.sign_legacy(&Signing::image(&image.amd64));
+    for digest in image.all() {
+        world.sbom("staging/app", digest).await;
+        legacy(&world, "staging/app", digest, "sig", &[&good]).await;
+    }
+    let promotion = denied(&world, "staging/app:1").await;
+    let [signature, ..] = clauses(&promotion);
+    // One manifest under three tags is looked at for the first of them; none of it may pass for the index or the other platform.
+    assert!(missing(signature).contains(&"index") && missing(signature).contains(&"linux/arm64"), "{:?}", missing(signature));
+}
+
+/// Pushes what signs `subject` in the form of cosign 2, under the tag that says so.
+async fn legacy(world: &World, repository: &str, subject: &Digest, ending: &str, layers: &[&sigstore::LegacyLayer]) -> Digest {
+    let config = world.blob(repository, b"{\"architecture\":\"\"}").await;
+    let media_type = if ending == "sig" { media_type::SIMPLE_SIGNING } else { media_type::DSSE_ENVELOPE };
+    let mut list = Vec::new();
+    for layer in layers {
+        let digest = world.blob(repository, &layer.content).await;
+        let mut descriptor = descriptor(media_type, &digest, layer.content.len());
+        descriptor["annotations"] = json!(layer.annotations);
+        list.push(descriptor);
+    }
+    let document = json!({
+        "schemaVersion": 2, "mediaType": media_type::IMAGE_MANIFEST,
+        "config": descriptor(media_type::IMAGE_CONFIG, &config, 19), "layers": list,
+    });
+    world.push(repository, &document, &[&format!("sha256-{}.{ending}", subject.hex())]).await
+}
+
+/// Manifests that look like signatures in the form of cosign 2, and are signed by nobody.
 pub(super) async fn legacy_signature(world: &World, repository: &str, subject: &Digest, layers: &[&str]) -> Digest {
     let config = world.blob(repository, b"{\"architecture\":\"\"}").await;
     let mut list = Vec::new();
