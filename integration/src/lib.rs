@@ -5,7 +5,8 @@
 //! reason, because a test is the only caller.
 //!
 //! - [`ca`] asks for certificates and [`leaf`] reads them.
-//! - [`rekor`] writes to the transparency log and audits it; [`ctlog`] reads the certificate log.
+//! - [`rekor`] writes to the transparency log and audits it, [`rekor_v1`] to the one of older clients; [`ctlog`] reads the
+//!   certificate log.
 //! - [`bundle`] alters bundles.
 //! - [`installation`] is a Chancery that was set up by `init` rather than `lab`.
 //! - [`gateway`] is the registry as a process of its own, and who promotes there.
@@ -27,6 +28,7 @@ pub mod load;
 pub mod people;
 pub mod registry;
 pub mod rekor;
+pub mod rekor_v1;
 pub mod store;
 pub mod supply;
 pub mod trace;

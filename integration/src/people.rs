@@ -1,6 +1,6 @@
 //! Who signs, and how a verifier names them.
 
-use testkit::{Chancery, Client};
+use testkit::{Chancery, Client, Environment};
 
 /// A person at the lab's e-mail issuer.
 pub const EMAIL: &str = "dev@corp.example";
@@ -9,6 +9,31 @@ pub const EMAIL: &str = "dev@corp.example";
 #[must_use]
 pub fn cosign(lab: &Chancery, token: &[&str]) -> Client {
     Client::cosign().with_environment(lab.env()).with("SIGSTORE_ID_TOKEN", lab.token(token))
+}
+
+/// cosign 2 with what `chancery env --cosign2` prints and a token of the lab's issuer: URLs and files, no trust root's server.
+///
+/// # Panics
+/// The command fails.
+#[must_use]
+pub fn cosign2(lab: &Chancery, token: &[&str]) -> Client {
+    let client = Client::cosign2();
+    let environment = env_cosign2(lab);
+    let files = environment.iter().filter(|(name, _)| !name.starts_with("TUF_"));
+    let client = files.fold(client, |client, (name, value)| client.with(name, value));
+    client.with("SIGSTORE_ID_TOKEN", lab.token(token))
+}
+
+/// What `chancery env --cosign2` prints.
+///
+/// # Panics
+/// The command fails.
+#[must_use]
+pub fn env_cosign2(lab: &Chancery) -> Environment {
+    let printed = Chancery::run(Chancery::command().args(["env", "--cosign2", "--dir"]).arg(lab.dir())).ok();
+    let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    std::fs::write(file.path(), printed.stdout).expect("a temporary file can be written");
+    Environment::read(file.path())
 }
 
 /// cosign as a person at the e-mail issuer.

@@ -87,6 +87,38 @@ async fn the_bundle_is_version_0_3_with_a_v2_entry_and_a_timestamp() {
     assert_eq!(material["timestampVerificationData"]["rfc3161Timestamps"].as_array().unwrap().len(), 1);
 }
 
+/// With the log of older clients alone, whose word stands for the time as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signing_config_with_the_v1_log_alone_is_enough() {
+    let lab = Chancery::lab().await;
+    let client = developer(&lab);
+    let config = lab.env().get("CHANCERY_SIGNING_CONFIG_V1");
+    client.file("blob", "hello");
+    client.file("predicate.json", r#"{"ok": true}"#);
+    client.run(["sign-blob", "--yes", "--signing-config", config, "--bundle", "b.json", "blob"]).ok();
+    let attest = ["attest-blob", "--yes", "--signing-config", config, "--type", "custom", "--predicate", "predicate.json"];
+    client.run([attest.as_slice(), &["--bundle", "a.json", "blob"]].concat()).ok();
+    for (bundle, kind) in [("b.json", "hashedrekord"), ("a.json", "dsse")] {
+        let bundle: Value = serde_json::from_slice(&std::fs::read(client.home().join(bundle)).unwrap()).unwrap();
+        let entry = &bundle["verificationMaterial"]["tlogEntries"][0];
+        assert_eq!(entry["kindVersion"], serde_json::json!({"kind": kind, "version": "0.0.1"}));
+        let time = entry["integratedTime"].as_str().unwrap().parse::<u64>().unwrap();
+        assert!(entry["inclusionPromise"].is_object() && time > 1_700_000_000, "{entry}");
+    }
+    let verify_attestation = ["verify-blob-attestation", "--type", "custom", "--bundle", "a.json"];
+    client.run(arguments(&["verify-blob", "--bundle", "b.json"], &by_developer(&lab), &["blob"])).ok();
+    client.run(arguments(&verify_attestation, &by_developer(&lab), &["blob"])).ok();
+
+    // Two verifiers that take the log's time: the generation before, which needs no flag for that, and ours.
+    let (two, root) = (Client::cosign2(), lab.env().get("CHANCERY_TRUSTED_ROOT"));
+    let bundle = client.home().join("b.json").display().to_string();
+    let blob = two.file("blob", "hello").display().to_string();
+    let told = ["--trusted-root", root, "--bundle", &bundle];
+    let verify_blob = [&["verify-blob", "--new-bundle-format"], told.as_slice()].concat();
+    two.run(arguments(&verify_blob, &by_developer(&lab), &["blob"])).ok();
+    Chancery::run(Chancery::command().arg("verify").args(arguments(&told, &by_developer(&lab), &[&blob]))).ok();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_labs_proof_asks_a_cosign_on_the_path() {
     let folder = tempfile::tempdir().unwrap();

@@ -76,6 +76,24 @@ async fn an_image_keeps_everything_attached_to_it() {
     verify(&Client::cosign(), &flags, &repository, &image);
 }
 
+/// Signatures and SBOMs in the Rekor v1 log alone are as good to the policy as those in the v2 log.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_signed_with_the_v1_log_alone_is_promoted() {
+    let lab = Chancery::lab().await;
+    let host = lab.env().get("CHANCERY_REGISTRY").to_owned();
+    let image = Image::two_platforms("v1");
+    Registry::of(&lab).push("staging/app", "1", &image).await;
+    let cosign = workflow(&lab).with("COSIGN_SIGNING_CONFIG", lab.env().get("CHANCERY_SIGNING_CONFIG_V1"));
+    sign_and_attest(&cosign, &host, "staging/app", &image);
+    promote(&lab, "staging/app:1", "prod/app:1").ok();
+    for manifest in image.manifests() {
+        let reference = by_digest(&host, "prod/app", manifest);
+        for client in [&workflow(&lab), &Client::cosign2().with_environment(lab.env())] {
+            client.run(arguments(&["verify"], &by_workflow(&lab), &[&reference])).ok();
+        }
+    }
+}
+
 /// A second promotion of the same image brings what was attached since, and says that nothing else changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_attached_later_follows() {

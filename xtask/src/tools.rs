@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
@@ -26,7 +27,10 @@ const TOOLS: &[Tool] = &[
         tier: Tier::Ci,
         from: Source::Go { package: "github.com/distribution/distribution/v3/cmd/registry" },
     },
+    Tool { name: "sigstore-python", tier: Tier::Ci, from: Source::Python { module: "sigstore" } },
     Tool { name: "cosign", tier: Tier::Ci, from: Source::Go { package: "github.com/sigstore/cosign/v3/cmd/cosign" } },
+    Tool { name: "cosign2", tier: Tier::Ci, from: Source::Go { package: "github.com/sigstore/cosign/v2/cmd/cosign" } },
+    Tool { name: "rekor-cli", tier: Tier::Ci, from: Source::Go { package: "github.com/sigstore/rekor/cmd/rekor-cli" } },
     Tool { name: "cargo-deny", tier: Tier::Ci, from: Source::Cargo },
     Tool { name: "regctl", tier: Tier::All, from: Source::Go { package: "github.com/regclient/regclient/cmd/regctl" } },
     Tool { name: "helm", tier: Tier::All, from: Source::Go { package: "helm.sh/helm/v4/cmd/helm" } },
@@ -36,7 +40,10 @@ const TOOLS: &[Tool] = &[
 const PACKAGES: &[(&str, &str, Tier)] = &[
     ("cc", "gcc", Tier::Ci),
     ("openssl", "openssl", Tier::Ci),
+    ("curl", "curl", Tier::Ci),
     ("strace", "strace", Tier::Ci),
+    ("python3", "python3", Tier::Ci),
+    ("pip3", "python3-pip", Tier::Ci),
     ("dockerd", "docker.io", Tier::All),
     ("docker", "docker.io", Tier::All),
     ("skopeo", "skopeo", Tier::All),
@@ -72,6 +79,22 @@ enum Source {
     Go { package: &'static str },
     /// From crates.io, with the lock file it was released with.
     Cargo,
+    /// From PyPI, as wheels: `xtask/tools/NAME/requirements.txt` pins every distribution by version and digest.
+    Python { module: &'static str },
+}
+
+impl Source {
+    /// How many package managers there are.
+    const MANAGERS: usize = 3;
+
+    /// Which of them, counted from 0.
+    const fn manager(&self) -> usize {
+        match self {
+            Self::Go { .. } => 0,
+            Self::Cargo => 1,
+            Self::Python { .. } => 2,
+        }
+    }
 }
 
 impl Tool {
@@ -102,7 +125,7 @@ impl Tool {
         let written = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         let mut command = self.command(&making)?;
         command.stdin(Stdio::null()).stdout(written.try_clone()?).stderr(written);
-        let installed = process::run(&mut command).with_context(|| {
+        let installed = process::run(&mut command).and_then(|()| self.finish(&making)).with_context(|| {
             format!(
                 "cannot install {} {}; the last lines of {} are\n{}",
                 self.name,
@@ -143,7 +166,32 @@ impl Tool {
                 cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
                 Ok(cargo)
             }
+            Source::Python { .. } => {
+                let requirements = layout::repository().join("xtask/tools").join(self.name).join("requirements.txt");
+                let mut pip = Command::new("python3");
+                // A folder of packages and not a virtual environment, which holds its own path and could not be renamed.
+                pip.args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-deps"]);
+                pip.args(["--only-binary", ":all:", "--require-hashes", "--requirement"]).arg(requirements);
+                pip.arg("--target").arg(into.join("lib"));
+                Ok(pip)
+            }
         }
+    }
+
+    /// What the package manager leaves to do: packages of Python get a program that finds them.
+    fn finish(&self, making: &std::path::Path) -> Result<()> {
+        let Source::Python { module } = self.from else { return Ok(()) };
+        // By its path: what runs the program may have another `python3` first, for which these wheels are not.
+        let python = process::output(Command::new("python3").args(["-c", "import sys; print(sys.executable)"]))?;
+        let script = format!(
+            "#!/bin/sh\nlib=$(dirname \"$(dirname \"$(readlink -f \"$0\")\")\")/lib\nPYTHONPATH=\"$lib\" PYTHONSAFEPATH=1 exec '{}' -m {module} \"$@\"\n",
+            python.trim()
+        );
+        let program = making.join("bin").join(self.name);
+        fs::write(&program, script).with_context(|| format!("cannot write {}", program.display()))?;
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+        // A package that is not whole fails here and not in a test.
+        process::run(Command::new(&program).arg("--version").stdout(Stdio::null()))
     }
 }
 
@@ -152,7 +200,7 @@ pub(crate) fn command(all: bool) -> Result<()> {
     packages(all)?;
     Installing::begin(all)?.finish()?;
     for tool in of_tier(all) {
-        println!("{:<12} {:<8} {}", tool.name, tool.version(), tool.folder()?.join("bin").join(tool.name).display());
+        println!("{:<16} {:<8} {}", tool.name, tool.version(), tool.folder()?.join("bin").join(tool.name).display());
     }
     Ok(())
 }
@@ -194,33 +242,30 @@ pub(crate) fn packages(all: bool) -> Result<()> {
     if still.is_empty() { Ok(()) } else { bail!("still missing after installing: {}", still.join(", ")) }
 }
 
-/// Tools being installed in the background, one after the other.
+/// Tools being installed in the background, those of one package manager one after the other: it uses every core by itself, and
+/// finds again what it has compiled for the tool before.
 #[derive(Debug, Default)]
-pub(crate) struct Installing(Option<JoinHandle<Result<Vec<String>>>>);
+pub(crate) struct Installing(Vec<JoinHandle<Result<Vec<String>>>>);
 
 impl Installing {
     /// Begins with what is missing; returns at once.
     pub(crate) fn begin(all: bool) -> Result<Self> {
-        let mut missing = Vec::new();
+        let mut missing: Vec<Vec<&Tool>> = vec![Vec::new(); Source::MANAGERS];
         for tool in of_tier(all) {
             if !tool.is_installed()? {
                 eprintln!("installing {} {} into {}", tool.name, tool.version(), tool.folder()?.display());
-                missing.push(tool);
+                missing[tool.from.manager()].push(tool);
             }
         }
-        if missing.is_empty() {
-            return Ok(Self(None));
-        }
-        Ok(Self(Some(std::thread::spawn(move || {
-            let install = |tool: &Tool| {
-                let begun = Instant::now();
-                tool.install()?;
-                let installed = format!("{} {} in {}", tool.name, tool.version(), Took(begun.elapsed()));
-                eprintln!("installed {installed}");
-                Ok(installed)
-            };
-            missing.into_iter().map(install).collect()
-        }))))
+        let install = |tool: &Tool| {
+            let begun = Instant::now();
+            tool.install()?;
+            let installed = format!("{} {} in {}", tool.name, tool.version(), Took(begun.elapsed()));
+            eprintln!("installed {installed}");
+            Ok(installed)
+        };
+        let begin = |tools: Vec<&'static Tool>| std::thread::spawn(move || tools.into_iter().map(install).collect());
+        Ok(Self(missing.into_iter().filter(|tools| !tools.is_empty()).map(begin).collect()))
     }
 
     /// Waits for the last of them; says what was installed, and how long this took.
@@ -228,16 +273,19 @@ impl Installing {
     /// # Errors
     /// What could not be installed, with the end of its log.
     pub(crate) fn finish(&mut self) -> Result<Vec<String>> {
-        let Some(thread) = self.0.take() else { return Ok(Vec::new()) };
+        let mut installed = Vec::new();
         let begun = Instant::now();
-        while !thread.is_finished() {
-            std::thread::sleep(Duration::from_millis(100));
-            if begun.elapsed().as_secs() % 60 == 59 {
-                eprintln!("still installing tools, after {}", Took(begun.elapsed()));
-                std::thread::sleep(Duration::from_secs(1));
+        for thread in self.0.drain(..) {
+            while !thread.is_finished() {
+                std::thread::sleep(Duration::from_millis(100));
+                if begun.elapsed().as_secs() % 60 == 59 {
+                    eprintln!("still installing tools, after {}", Took(begun.elapsed()));
+                    std::thread::sleep(Duration::from_secs(1));
+                }
             }
+            installed.extend(thread.join().expect("installing a tool does not panic")?);
         }
-        thread.join().expect("installing a tool does not panic")
+        Ok(installed)
     }
 }
 
@@ -268,6 +316,19 @@ mod tests {
             assert!(tool.key().contains('-'), "{}", tool.key());
         }
         assert_eq!(VERSIONS.lines().count(), TOOLS.len());
+    }
+
+    #[test]
+    fn every_distribution_for_python_is_pinned_by_its_digest() {
+        for tool in TOOLS {
+            let Source::Python { module } = tool.from else { continue };
+            let file = layout::repository().join("xtask/tools").join(tool.name).join("requirements.txt");
+            let text = fs::read_to_string(&file).unwrap().replace("\\\n", " ");
+            let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+            assert!(lines.iter().all(|line| line.contains("==") && line.contains("--hash=sha256:")), "{}", file.display());
+            let pinned = format!("{module}=={} ", tool.version());
+            assert_eq!(lines.iter().filter(|line| line.starts_with(&pinned)).count(), 1, "{pinned}in {}", file.display());
+        }
     }
 
     #[test]

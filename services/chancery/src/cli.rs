@@ -50,7 +50,7 @@ pub(crate) enum Command {
     /// Start a complete private Sigstore and registry on this machine, for trying things out
     Lab(LabArgs),
     /// Print the environment that lets clients use a lab
-    Env(DirArgs),
+    Env(EnvArgs),
     /// Create, once, every key and anchor of an installation
     Init(InitArgs),
     /// Run every service of an installation
@@ -94,6 +94,17 @@ pub(crate) struct DirArgs {
     /// The lab's folder
     #[arg(long, value_name = "DIR", default_value = DEFAULT_LAB_DIR)]
     pub dir: PathBuf,
+}
+
+/// `chancery env`
+#[derive(Debug, Args)]
+pub(crate) struct EnvArgs {
+    /// Which lab.
+    #[command(flatten)]
+    pub lab: DirArgs,
+    /// Also what clients from before bundles take: where to sign, and whom to trust as one file per service. Not for cosign 3
+    #[arg(long)]
+    pub cosign2: bool,
 }
 
 /// Where a lab lives unless told otherwise.

@@ -46,6 +46,24 @@ impl Client {
         Self::new(pinned("cosign"))
     }
 
+    /// The pinned cosign of the generation before.
+    #[must_use]
+    pub fn cosign2() -> Self {
+        Self::new(pinned("cosign2"))
+    }
+
+    /// The pinned rekor-cli.
+    #[must_use]
+    pub fn rekor_cli() -> Self {
+        Self::new(pinned("rekor-cli"))
+    }
+
+    /// The pinned sigstore-python; its messages are not broken at the width of a terminal.
+    #[must_use]
+    pub fn sigstore_python() -> Self {
+        Self::new(pinned("sigstore-python")).with("COLUMNS", "2000")
+    }
+
     /// The pinned crane.
     #[must_use]
     pub fn crane() -> Self {

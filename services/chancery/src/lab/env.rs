@@ -9,6 +9,8 @@ use crate::names::{PublicUrls, ServiceName, host_of};
 pub(crate) const REGISTRY: &str = "CHANCERY_REGISTRY";
 /// The file with the token that promotes.
 pub(crate) const TOKEN_FILE: &str = "CHANCERY_TOKEN_FILE";
+/// Where the certificate authority is.
+const FULCIO: &str = "CHANCERY_FULCIO_URL";
 /// Where the Rekor v1 log is.
 const REKOR_V1: &str = "CHANCERY_REKOR_V1_URL";
 /// The signing config with that log alone.
@@ -29,7 +31,7 @@ impl Environment {
         let path = |name: &str| absolute(layout, name);
         let url = |service| urls.of(service).to_owned();
         let pairs = [
-            ("CHANCERY_FULCIO_URL", url(ServiceName::Fulcio)),
+            (FULCIO, url(ServiceName::Fulcio)),
             ("CHANCERY_CTLOG_URL", url(ServiceName::Ctlog)),
             ("CHANCERY_REKOR_URL", url(ServiceName::RekorV2)),
             ("CHANCERY_TSA_URL", url(ServiceName::Tsa)),
@@ -66,6 +68,30 @@ impl Environment {
         self.set(REKOR_V1, public_url.to_owned());
         self.set(SIGNING_CONFIG_V1, absolute(layout, names::SIGNING_CONFIG_V1)?);
         Ok(self)
+    }
+
+    /// With what clients from before bundles want to be told: URLs for signing, one file per key. Each of the four files makes cosign
+    /// leave the trust root's server out, and cosign 3 then refuses bundles; hence never in `D/env`. `None` where there is no Rekor v1
+    /// log.
+    ///
+    /// # Errors
+    /// The current folder is gone.
+    pub(crate) fn with_cosign2(mut self, layout: &Layout) -> std::io::Result<Option<Self>> {
+        let (Some(fulcio), Some(rekor)) = (self.get(FULCIO).map(str::to_owned), self.get(REKOR_V1).map(str::to_owned)) else {
+            return Ok(None);
+        };
+        // Any flag of cosign can be given by a variable of its name.
+        self.set("COSIGN_FULCIO_URL", fulcio);
+        self.set("COSIGN_REKOR_URL", rekor);
+        for (name, file) in [
+            ("SIGSTORE_ROOT_FILE", names::FULCIO_CHAIN),
+            ("SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", names::CTLOG_PUB),
+            ("SIGSTORE_REKOR_PUBLIC_KEY", names::REKOR_V1_PUB),
+            ("SIGSTORE_TSA_CERTIFICATE_FILE", names::TSA_CHAIN),
+        ] {
+            self.set(name, absolute(layout, file)?);
+        }
+        Ok(Some(self))
     }
 
     fn set(&mut self, name: &str, value: String) {
@@ -176,6 +202,18 @@ mod tests {
         let env = Environment::parse(&std::fs::read_to_string(layout.env()).unwrap());
         assert_eq!((env.get("A"), env.get(REKOR_V1)), (Some("1"), Some("http://127.0.0.1:3000")));
         assert!(env.get(SIGNING_CONFIG_V1).unwrap().ends_with("trust/signing_config_rekor_v1.v0.2.json"));
+    }
+
+    #[test]
+    fn cosign_2_is_told_more_where_there_is_a_log_for_it() {
+        let urls = PublicUrls::new(Some("corp.example"), &[]).unwrap();
+        let layout = Layout::new("/lab");
+        let env = Environment::new(&layout, &urls, "http://127.0.0.1:1", "http://127.0.0.1:2").unwrap();
+        assert_eq!(env.clone().with_cosign2(&layout).unwrap(), None);
+        let env = env.with_rekor_v1(&layout, "http://127.0.0.1:3000").unwrap().with_cosign2(&layout).unwrap().unwrap();
+        assert_eq!(env.get("COSIGN_REKOR_URL"), Some("http://127.0.0.1:3000"));
+        assert_eq!(env.get("COSIGN_FULCIO_URL"), env.get(FULCIO));
+        assert_eq!(env.get("SIGSTORE_REKOR_PUBLIC_KEY"), Some("/lab/trust/rekor.pub"));
     }
 
     #[test]

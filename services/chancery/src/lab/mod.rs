@@ -19,7 +19,7 @@ use clock::Clock as _;
 use serde_json::Map;
 
 use crate::anchors::{Anchors, RekorAnchors};
-use crate::cli::{DirArgs, LabArgs, LogKey, Output, Ports};
+use crate::cli::{EnvArgs, LabArgs, LogKey, Output, Ports};
 use crate::completion::{self, lab_port};
 use crate::config::{ADMIN_PORT, Config, LabConfig};
 use crate::failure::{Failure, Outcome};
@@ -94,15 +94,22 @@ pub(crate) async fn run(args: LabArgs, out: Output, telemetry: Telemetry) -> Out
 }
 
 /// `chancery env`
-pub(crate) fn print_env(args: &DirArgs, out: Output) -> Outcome {
-    let layout = Layout::new(&args.dir);
-    let text = std::fs::read_to_string(layout.env()).map_err(|error| {
+pub(crate) fn print_env(args: &EnvArgs, out: Output) -> Outcome {
+    let layout = Layout::new(&args.lab.dir);
+    let unreadable = |error: std::io::Error| {
         Failure::because("not_a_lab", format!("{} cannot be read", layout.env().display()), &error)
-            .advise(format!("Start a lab there first: chancery lab --dir {}", args.dir.display()))
-    })?;
+            .advise(format!("Start a lab there first: chancery lab --dir {}", layout.dir().display()))
+    };
+    let mut environment = Environment::parse(&std::fs::read_to_string(layout.env()).map_err(unreadable)?);
+    if args.cosign2 {
+        environment = environment.with_cosign2(&layout).map_err(unreadable)?.ok_or_else(|| {
+            Failure::usage("config_no_service", "this lab has no Rekor v1 log, the only one that cosign 2 writes to")
+                .advise(format!("Add it: chancery log add rekor-v1 --dir {}", layout.dir().display()))
+        })?;
+    }
     match out {
-        Output::Text => output::print(&text),
-        Output::Json => output::print_json(&Environment::parse(&text).to_json()),
+        Output::Text => output::print(&environment.to_shell()),
+        Output::Json => output::print_json(&environment.to_json()),
     }
     Ok(())
 }
