@@ -132,14 +132,14 @@ async fn what_it_attaches_is_carried_and_verified_by_both_generations() {
     let (two, three) = (workflow2(&lab), workflow(&lab));
     sign(&two, &host, "staging/app", &image);
     image.manifests().for_each(|manifest| attest_sbom(&two, &host, "staging/app", manifest));
-    promote(&lab, "staging/app:1", "kept/app:1").ok();
+    promote(&lab, "staging/app:1", "prod/app:1").ok();
 
     let mut tags: Vec<String> = image.manifests().map(|manifest| manifest.digest.replace(':', "-")).collect();
     tags = tags.iter().flat_map(|tag| [format!("{tag}.att"), format!("{tag}.sig")]).chain(["1".to_owned()]).collect();
     tags.sort();
     let files = env_cosign2(&lab);
     let trusted_root = arguments(&["--trusted-root", files.get("CHANCERY_TRUSTED_ROOT")], &by_workflow(&lab), &[]);
-    for repository in ["staging/app", "kept/app"] {
+    for repository in ["staging/app", "prod/app"] {
         let mut found = registry.tags(repository).await;
         found.sort();
         assert_eq!(found, tags, "{repository}");
