@@ -113,6 +113,42 @@ async fn without_a_bundle_the_log_is_asked() {
     client.run(arguments(&detached, &by_workflow(&lab), &["blob"])).refused("signature not found in transparency log");
 }
 
+/// It asks with a nonce, and for the certificates, where cosign 3 asks for neither.
+#[tokio::test(flavor = "multi_thread")]
+async fn timestamps_are_taken_and_verified() {
+    let lab = Chancery::lab().await;
+    let tsa = lab.env().url("CHANCERY_TSA_URL", "/api/v1/timestamp");
+    let client = workflow2(&lab).with("COSIGN_TIMESTAMP_SERVER_URL", tsa);
+    client.file("blob", "hello");
+    for number in ["1", "2"] {
+        let (timestamp, bundle) = (format!("t{number}"), format!("b{number}"));
+        client.run(["sign-blob", "--yes", "--rfc3161-timestamp", &timestamp, "--bundle", &bundle, "blob"]).ok();
+    }
+    let verify = |timestamp: &str, bundle: &str| {
+        let first = ["verify-blob", "--use-signed-timestamps", "--rfc3161-timestamp", timestamp, "--bundle", bundle];
+        client.run(arguments(&first, &by_workflow(&lab), &["blob"]))
+    };
+    verify("t1", "b1").ok();
+    verify("t2", "b2").ok();
+    verify("t2", "b1").refused("hashed messages don't match");
+}
+
+/// The kind of entry for statements that came before `dsse`.
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_are_logged_as_intoto_too() {
+    let lab = Chancery::lab().await;
+    let host = lab.env().get("CHANCERY_REGISTRY").to_owned();
+    let image = Image::plain(b"intoto");
+    Registry::of(&lab).push("staging/app", "1", &image).await;
+    let (client, reference) = (workflow2(&lab), by_digest(&host, "staging/app", &image.root));
+    client.file("predicate.json", r#"{"ok": true}"#);
+    let attest = ["attest", "--yes", "--rekor-entry-type", "intoto", "--type", "custom", "--predicate", "predicate.json"];
+    client.run([attest.as_slice(), &[&reference]].concat()).ok();
+    let verify = |kind: &str| client.run(arguments(&["verify-attestation", "--type", kind], &by_workflow(&lab), &[&reference]));
+    verify("custom").ok();
+    verify("spdxjson").refused("none of the attestations matched the predicate type: spdxjson");
+}
+
 /// Verifies what is signed and attested of an image in one repository.
 fn verify(client: &Client, flags: &[String], host: &str, repository: &str, image: &Image) {
     for manifest in image.manifests() {
