@@ -22,6 +22,7 @@ const TOOLS: &[Tool] = &[
     Tool { name: "crane", tier: Tier::Ci, from: Source::Go { package: "github.com/google/go-containerregistry/cmd/crane" } },
     Tool { name: "oras", tier: Tier::Ci, from: Source::Go { package: "oras.land/oras/cmd/oras" } },
     Tool { name: "olareg", tier: Tier::Ci, from: Source::Go { package: "github.com/olareg/olareg/cmd/olareg" } },
+    Tool { name: "tessera-fsck", tier: Tier::Ci, from: Source::Go { package: "github.com/transparency-dev/tessera/cmd/fsck" } },
     Tool {
         name: "distribution",
         tier: Tier::Ci,

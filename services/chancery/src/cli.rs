@@ -67,7 +67,7 @@ pub(crate) enum Command {
     Tuf(ConfigArgs),
     /// Run the registry alone, or give one to an installation without
     Gateway(GatewayArgs),
-    /// Give a transparency log to an installation without
+    /// Look after transparency logs: check one, give one to an installation without
     #[command(subcommand)]
     Log(LogCommand),
     /// Copy an image with everything attached to it to another repository, if its policy allows it
@@ -248,6 +248,74 @@ pub(crate) struct AddArgs {
 pub(crate) enum LogCommand {
     /// Give a transparency log to an installation that was made without it
     Add(LogAddArgs),
+    /// Check everything that a log has against what it signed
+    Fsck(LogFsckArgs),
+    /// Go on with an older database than was published, knowing what that costs
+    AcceptRollback(AcceptRollbackArgs),
+}
+
+/// `chancery log fsck`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  chancery log fsck https://log1.rekor.corp.example --trusted-root trusted_root.json\n  \
+    chancery log fsck --deep /srv/chancery/chancery.yaml\n\n\
+    Every entry is hashed again, every tile compared with what those hashes make of it, and the root with the signed checkpoint.\n\
+    A URL may be any log that is published as tiles (C2SP tlog-tiles), running or not ours. The databases of a configuration are\n\
+    checked while nothing serves them.\n\n\
+    Exit codes: 0 in order, 1 could not be checked, 2 usage, 3 something does not agree; the screen says what.")]
+pub(crate) struct LogFsckArgs {
+    /// A log's URL, a folder with its tiles, or a chancery.yaml, all of whose logs are checked
+    #[arg(value_name = "URL|FOLDER|CONFIG")]
+    pub target: String,
+    /// Also compute each tile by a second implementation, and look up each entry by what it is found by
+    #[arg(long)]
+    pub deep: bool,
+    /// Whose keys are believed; $CHANCERY_TRUSTED_ROOT or the lab's unless told otherwise
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    pub trusted_root: Option<PathBuf>,
+    /// The log's public key, PEM
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// The first line of its checkpoints; the host of the URL unless told otherwise
+    #[arg(long, value_name = "NAME")]
+    pub origin: Option<String>,
+    /// A certificate authority to trust for TLS besides the machine's, PEM
+    #[arg(long, value_name = "FILE")]
+    pub ca_cert: Option<PathBuf>,
+}
+
+/// `chancery log accept-rollback`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:  chancery log accept-rollback rekor-v2 --config /srv/chancery/chancery.yaml --published 48120\n\n\
+    A log refuses to start from a database that is older than its newest published checkpoint, because going on costs trust:\n\
+    the entries that the database lacks are lost; clients hold proofs of them that no tree of this log contains any more; and the log\n\
+    will sign other entries under the same indexes, so whoever kept a newer checkpoint, a monitor or a witness, sees a fork and is right.\n\
+    Look for a newer backup first. A new log, with a new key, costs less than a fork where anybody watches.\n\n\
+    The signed checkpoint that is given up is kept beside the new record, as evidence."
+)]
+pub(crate) struct AcceptRollbackArgs {
+    /// Which log
+    #[arg(value_enum, value_name = "LOG")]
+    pub log: RecordedLog,
+    /// The file that `chancery init` wrote
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// How many entries the log had published, as the refused start said: all beyond the database's are given up
+    #[arg(long, value_name = "ENTRIES")]
+    pub published: u64,
+}
+
+/// Logs with a record of what they published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RecordedLog {
+    /// The certificate log.
+    Ctlog,
+    /// The transparency log.
+    #[value(name = "rekor-v2")]
+    RekorV2,
+    /// The log that older clients speak.
+    #[value(name = "rekor-v1")]
+    RekorV1,
 }
 
 /// `chancery log add`

@@ -54,6 +54,8 @@ async fn run(cli: Cli) -> Outcome<ExitCode> {
             gateway_command::run_add(&args, out).await?;
         }
         Command::Log(LogCommand::Add(args)) => log_command::run_add(&args, out).await?,
+        Command::Log(LogCommand::Fsck(args)) => log_command::fsck::run(&args, out).await?,
+        Command::Log(LogCommand::AcceptRollback(args)) => log_command::rollback::run(&args, out).await?,
         Command::Promote(args) => return image::promote::run(&args, out).await,
         Command::Tree(args) => image::tree::run(&args, out).await?,
         Command::Verify(args) => match &args.bundle {

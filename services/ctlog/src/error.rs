@@ -14,7 +14,7 @@ use http::{HeaderValue, StatusCode, header};
 use keys::{KeyFileError, SignError};
 use pki::KeyKind;
 use tlog::sqlite::DatabaseError;
-use tlog::{AppendError, OpenError, ReadError, StoreError};
+use tlog::{AppendError, OpenError, ReadError, RollbackError, StoreError};
 
 use crate::chain::ChainRefusal;
 use crate::head::UnreadableHead;
@@ -171,6 +171,9 @@ pub enum StartError {
     /// What is in the database does not fit the rest, or itself.
     #[error(transparent)]
     Log(#[from] OpenError),
+    /// A rollback was not accepted.
+    #[error(transparent)]
+    Rollback(#[from] RollbackError),
 }
 
 impl Explain for StartError {
@@ -182,6 +185,7 @@ impl Explain for StartError {
             Self::Roots(_) => "ctlog_roots",
             Self::Database(error) => error.code(),
             Self::Log(error) => error.code(),
+            Self::Rollback(error) => error.code(),
         }
     }
 
@@ -189,6 +193,7 @@ impl Explain for StartError {
         match self {
             Self::Database(error) => error.details(),
             Self::Log(error) => error.details().into_iter().chain(causes(error.source())).collect(),
+            Self::Rollback(error) => error.details(),
             Self::KeyKind { kind } => vec![format!("key       {kind}"), "expected  ECDSA P-256".to_owned()],
             Self::PublicUrl(_) | Self::KeyFile(_) | Self::Roots(_) => causes(self.source()),
         }
@@ -198,6 +203,7 @@ impl Explain for StartError {
         let advice = match self {
             Self::Database(error) => error.advice(),
             Self::Log(error) => return Some(error.advice()),
+            Self::Rollback(error) => return Some(error.advice()),
             Self::PublicUrl(_) => "Set ctlog.public_url to the URL the log was created with.",
             Self::KeyFile(_) => "Restore the key file from a backup; the key of a log is never made anew.",
             Self::KeyKind { .. } => {

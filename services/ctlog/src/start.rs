@@ -1,6 +1,7 @@
 //! Making the log once, and opening it. Opening creates nothing: whatever is missing or does not fit is an error that says what to
 //! do.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use keys::{FileKey, Signer};
 use merkle::Hash;
 use pki::{KeyKind, PublicKey};
 use tlog::sqlite::Database;
-use tlog::{AppendError, Log, SignedTreeHead, TreeHeadSigner as _};
+use tlog::{AppendError, Log, Published, SignedTreeHead, TreeHeadSigner as _};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::StartError;
@@ -22,7 +23,7 @@ use crate::roots::Roots;
 use crate::{App, Config, router, upkeep};
 
 /// Name of this log in its database.
-const LOG_NAME: &str = "ctlog";
+pub(crate) const LOG_NAME: &str = "ctlog";
 
 /// What makes the log this log. It goes into the trusted root and never changes.
 #[derive(Debug, Clone)]
@@ -76,7 +77,8 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<CtLog, Start
     let (identity, heads) = identify(config)?;
     let roots = Roots::load(&config.roots).await?;
     let database = Database::open(&config.database).await?;
-    let log = Log::open(Arc::new(database.log(LOG_NAME)), heads.clone(), Arc::clone(&clock), None).await?;
+    let published = Published::recorded(None, record_of(config));
+    let log = Log::open(Arc::new(database.log(LOG_NAME)), heads.clone(), Arc::clone(&clock), published).await?;
     let app = Arc::new(App { log, heads, roots, leaf_index: config.leaf_index });
     let upkeep = tokio::spawn(upkeep::run(Arc::clone(&app), clock, config.republish_every.as_std()));
     Ok(CtLog { app, database, identity, prefix: prefix_of(&config.public_url), upkeep: AbortOnDropHandle::new(upkeep) })
@@ -122,8 +124,14 @@ impl CtLog {
     }
 }
 
+/// Where the newest published head is kept: where the configuration says, else beside the database's file.
+pub(crate) fn record_of(config: &Config) -> PathBuf {
+    let beside = || config.database.with_added_extension(format!("{LOG_NAME}.head"));
+    config.head_record.as_ref().map_or_else(beside, |path| path.as_path().to_owned())
+}
+
 /// Who the log is, and what signs for it.
-fn identify(config: &Config) -> Result<(Identity, Arc<CtHeadSigner>), StartError> {
+pub(crate) fn identify(config: &Config) -> Result<(Identity, Arc<CtHeadSigner>), StartError> {
     let origin = origin_of(&config.public_url)?;
     let signer: Arc<dyn Signer> = Arc::new(FileKey::load(&config.key)?);
     let public_key = signer.public_key().clone();

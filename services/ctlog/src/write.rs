@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use chassis::ClientAddress;
 use ct::{AddChainRequest, AddChainResponse, DigitallySigned, LogId, Sct, TimestampedEntry};
 use tlog::Leaf;
 
@@ -13,23 +14,32 @@ use crate::chain::{self, ChainRefusal, Kind};
 use crate::error::SubmitError;
 
 /// `POST /ct/v1/add-chain`
-pub(crate) async fn add_chain(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<AddChainResponse>, SubmitError> {
-    app.submit(Kind::Certificate, &body).await.map(Json)
+pub(crate) async fn add_chain(
+    State(app): State<Arc<App>>,
+    client: ClientAddress,
+    body: Bytes,
+) -> Result<Json<AddChainResponse>, SubmitError> {
+    app.submit(Kind::Certificate, client, &body).await.map(Json)
 }
 
 /// `POST /ct/v1/add-pre-chain`
-pub(crate) async fn add_pre_chain(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<AddChainResponse>, SubmitError> {
-    app.submit(Kind::Precertificate, &body).await.map(Json)
+pub(crate) async fn add_pre_chain(
+    State(app): State<Arc<App>>,
+    client: ClientAddress,
+    body: Bytes,
+) -> Result<Json<AddChainResponse>, SubmitError> {
+    app.submit(Kind::Precertificate, client, &body).await.map(Json)
 }
 
 impl App {
-    /// 1. read the request; 2. accept its chain; 3. log it, or find it logged; 4. sign what the log holds.
+    /// 1. find a place; 2. read the request; 3. accept its chain; 4. log it, or find it logged; 5. sign what the log holds.
     ///
-    /// A crash before 3 is done leaves nothing; after it, an entry whose timestamp was not handed out. Submitting again finds it.
-    async fn submit(&self, kind: Kind, body: &[u8]) -> Result<AddChainResponse, SubmitError> {
+    /// A crash before 4 is done leaves nothing; after it, an entry whose timestamp was not handed out. Submitting again finds it.
+    async fn submit(&self, kind: Kind, client: ClientAddress, body: &[u8]) -> Result<AddChainResponse, SubmitError> {
+        let place = self.log.admit(client.0, body.len())?;
         let request = AddChainRequest::from_json(body).map_err(ChainRefusal::Request)?;
         let submission = chain::accept(kind, &request, &self.roots.current(), self.leaf_index)?;
-        let appended = self.log.append(Arc::new(submission)).await?;
+        let appended = self.log.append_in(place, Arc::new(submission)).await?;
         self.promise(&appended.leaf).await
     }
 

@@ -1,15 +1,16 @@
 //! Why a log cannot be made or opened, and what else its faces share of opening one.
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chassis::config::FilePath;
 use chassis::reason::{causes, chain};
 use chassis::{Explain, ReadyCheck};
 use keys::KeyFileError;
 use tlog::sqlite::{Database, DatabaseError, SqliteStore};
-use tlog::{Log, OpenError, UnsuitableSigner};
+use tlog::{Log, OpenError, RollbackError, UnsuitableSigner};
 
 use crate::host::OriginError;
 
@@ -38,6 +39,12 @@ impl SharedDatabase {
             database.close().await;
         }
     }
+}
+
+/// Where a log's newest published head is kept: where the configuration says, else beside the database's file.
+pub(crate) fn record_of(database: &Path, configured: Option<&FilePath>, log: &str) -> PathBuf {
+    let beside = || database.with_added_extension(format!("{log}.head"));
+    configured.map_or_else(beside, |path| path.as_ref().to_owned())
 }
 
 /// Ready while the database answers.
@@ -73,6 +80,9 @@ pub enum StartError {
     /// What is in the database does not fit the rest, or itself.
     #[error(transparent)]
     Log(#[from] OpenError),
+    /// A rollback was not accepted.
+    #[error(transparent)]
+    Rollback(#[from] RollbackError),
     /// The first entries could not be written.
     #[error("the transparency log was made, and its entry {number} could not be written")]
     Seed {
@@ -92,6 +102,7 @@ impl Explain for StartError {
             Self::Signer(_) => "log_key_unsuitable",
             Self::Database(error) => error.code(),
             Self::Log(error) => error.code(),
+            Self::Rollback(error) => error.code(),
             Self::Seed { .. } => "log_seed",
         }
     }
@@ -100,6 +111,7 @@ impl Explain for StartError {
         match self {
             Self::Database(error) => error.details(),
             Self::Log(error) => error.details().into_iter().chain(causes(error.source())).collect(),
+            Self::Rollback(error) => error.details(),
             Self::PublicUrl(_) | Self::KeyFile(_) | Self::Signer(_) | Self::Seed { .. } => causes(self.source()),
         }
     }
@@ -108,6 +120,7 @@ impl Explain for StartError {
         let advice = match self {
             Self::Database(error) => error.advice(),
             Self::Log(error) => return Some(error.advice()),
+            Self::Rollback(error) => return Some(error.advice()),
             Self::PublicUrl(_) => "Set the public_url of the log to the one it was created with.",
             Self::KeyFile(_) => "Restore the key file from a backup; the key of a log is never made anew.",
             Self::Signer(_) => "Use the key that the log was created with.",

@@ -17,6 +17,7 @@ pub mod config;
 pub mod crypto;
 pub mod layers;
 pub mod listen;
+mod peer;
 pub mod process;
 pub mod ready;
 pub mod reason;
@@ -27,6 +28,7 @@ pub mod telemetry;
 mod tls;
 
 pub use client::{ClientError, http_client, http_client_builder};
+pub use peer::{ClientAddress, Network, NetworkError};
 pub use process::{Ended, Process, Shutdown};
 pub use ready::{Gate, ReadyCheck};
 pub use report::Explain;

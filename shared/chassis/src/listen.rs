@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::config::FilePath;
+use crate::peer::Network;
 use crate::report::Explain;
 use crate::tls::{Tls, TlsError};
 
@@ -27,9 +28,18 @@ pub struct ListenConfig {
     /// A proxy in front ends TLS, so plain HTTP beyond loopback is intended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub behind_proxy: bool,
+    /// Networks of the proxies whose `X-Forwarded-For` is believed when clients are told apart. From anyone else the header is ignored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl ListenConfig {
+    /// Plain HTTP at these addresses, loopback all of them.
+    #[must_use]
+    pub fn plain(listen: Vec<SocketAddr>) -> Self {
+        Self { listen, tls: None, behind_proxy: false, trusted_proxies: Vec::new() }
+    }
+
     /// Plain HTTP on `127.0.0.1` and, where this machine has it, `::1`; port 0 for a free one.
     #[must_use]
     pub fn loopback(port: u16) -> Self {
@@ -37,7 +47,7 @@ impl ListenConfig {
         let ipv6 = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
         let addresses = [Some(IpAddr::from(Ipv4Addr::LOCALHOST)), ipv6.then(|| IpAddr::from(Ipv6Addr::LOCALHOST))];
         let listen = addresses.into_iter().flatten().map(|address| SocketAddr::new(address, port)).collect();
-        Self { listen, tls: None, behind_proxy: false }
+        Self::plain(listen)
     }
 }
 
@@ -56,6 +66,7 @@ pub struct Listener {
     service: &'static str,
     pub(crate) sockets: Vec<TcpListener>,
     pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) trusted_proxies: Arc<[Network]>,
 }
 
 impl Listener {
@@ -75,7 +86,7 @@ impl Listener {
         }
         let shared_port = first.port() == 0 && config.listen.len() > 1;
         let sockets = if shared_port { bind_one_port(service, &config.listen)? } else { bind_each(service, &config.listen)? };
-        Ok(Self { service, sockets, tls })
+        Ok(Self { service, sockets, tls, trusted_proxies: config.trusted_proxies.clone().into() })
     }
 
     /// The service it was bound for.
@@ -232,7 +243,7 @@ mod tests {
 
     fn at(addresses: &[&str]) -> ListenConfig {
         let listen = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        ListenConfig { listen, tls: None, behind_proxy: false }
+        ListenConfig::plain(listen)
     }
 
     #[tokio::test]
@@ -273,7 +284,7 @@ mod tests {
 
     #[test]
     fn configuration_reads_and_writes_alike() {
-        let text = r#"{"listen":["127.0.0.1:1"],"tls":{"certificate":"a","key":"b"},"behind_proxy":true}"#;
+        let text = r#"{"listen":["127.0.0.1:1"],"tls":{"certificate":"a","key":"b"},"behind_proxy":true,"trusted_proxies":["10.0.0.0/8"]}"#;
         let config: ListenConfig = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&config).unwrap(), text);
         assert!(serde_json::from_str::<ListenConfig>(r#"{"listen":[],"port":1}"#).is_err());

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::listen::Listener;
+use crate::peer::{ClientAddress, Network};
 use crate::tls::Tls;
 
 /// What one service grants its peers.
@@ -70,6 +71,7 @@ impl Serving {
             limits,
             http: builder(&limits),
             tls: listener.tls,
+            trusted_proxies: listener.trusted_proxies,
             free: Arc::new(Semaphore::new(limits.connections)),
             draining: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -108,6 +110,7 @@ struct Connections {
     limits: Limits,
     http: Builder<TokioExecutor>,
     tls: Option<Arc<Tls>>,
+    trusted_proxies: Arc<[Network]>,
     free: Arc<Semaphore>,
     draining: CancellationToken,
     cut: CancellationToken,
@@ -179,7 +182,9 @@ impl Connections {
         let active = activity.clone();
         let requests = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
             let handled = active.clone().request();
+            let client = ClientAddress::of(peer, request.headers(), &self.trusted_proxies);
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(client);
             let answer = self.router.clone().oneshot(request.map(Body::new));
             async move {
                 let response = answer.await.unwrap_or_else(|never| match never {});

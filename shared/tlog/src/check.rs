@@ -1,8 +1,8 @@
-use merkle::{Hash, TILE_WIDTH, leaf_hash};
+use merkle::{Hash, Node, TILE_HEIGHT, TILE_WIDTH, leaf_hash, node_hash};
 
 use crate::recover::{At, check_entry, read_state, read_tiles};
-use crate::tree::Tree;
-use crate::{OpenError, Store, TreeHeadSigner};
+use crate::tree::{Growth, Tree};
+use crate::{FullTile, OpenError, Store, TreeHeadSigner};
 
 /// How many entries are read at a time.
 const STEP: u64 = 1_024;
@@ -18,13 +18,35 @@ pub struct CheckReport {
     pub root: Hash,
 }
 
+/// How much is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Everything that leads to the signed root: each entry is hashed again, each tile compared with what it must be.
+    Whole,
+    /// Besides, each tile by a second implementation, and each entry through what it is found by.
+    Deep,
+}
+
 /// Computes the whole log anew from its entries and compares everything that is stored with it.
+///
+/// # Errors
+/// As [`check_log_to`].
+pub async fn check_log(store: &dyn Store, signer: &dyn TreeHeadSigner) -> Result<CheckReport, OpenError> {
+    check_log_to(store, signer, Depth::Whole, &|_, _| ()).await
+}
+
+/// As [`check_log`], to this depth; `progress` is told again and again how many entries of how many were checked.
 ///
 /// It takes time in proportion to the log. The log must not be written meanwhile.
 ///
 /// # Errors
 /// [`OpenError`], naming the first thing that does not agree.
-pub async fn check_log(store: &dyn Store, signer: &dyn TreeHeadSigner) -> Result<CheckReport, OpenError> {
+pub async fn check_log_to(
+    store: &dyn Store,
+    signer: &dyn TreeHeadSigner,
+    depth: Depth,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<CheckReport, OpenError> {
     let at = At::new(store);
     let state = read_state(store, signer).await?;
     let failed = |error| at.store(error);
@@ -46,6 +68,9 @@ pub async fn check_log(store: &dyn Store, signer: &dyn TreeHeadSigner) -> Result
                 return Err(at.entry_damaged(index, "it is missing"));
             }
             check_entry(&at, entry, leaf, state.time)?;
+            if depth == Depth::Deep {
+                check_found(&at, store, index, leaf).await?;
+            }
             if last_time.replace(entry.time).is_some_and(|last| entry.time < last) {
                 return Err(at.entry_damaged(index, "its time is before that of the entry before it"));
             }
@@ -56,9 +81,17 @@ pub async fn check_log(store: &dyn Store, signer: &dyn TreeHeadSigner) -> Result
             if found[0] != expected {
                 return Err(at.tile_damaged(expected.level, expected.index, "it is not made of the hashes below it"));
             }
+            if depth == Depth::Deep && !second_opinion(&tree, &growth, &expected) {
+                return Err(at.tile_damaged(
+                    expected.level,
+                    expected.index,
+                    "a second implementation computes another root of it",
+                ));
+            }
             tiles += 1;
         }
         tree.apply(growth);
+        progress(tree.size(), state.size);
     }
     check_no_more_tiles(&at, store, state.size).await?;
     if tree.range().root() != state.root || tree.range().hashes() != state.frontier {
@@ -69,6 +102,42 @@ pub async fn check_log(store: &dyn Store, signer: &dyn TreeHeadSigner) -> Result
         )));
     }
     Ok(CheckReport { entries: state.size, tiles, root: state.root })
+}
+
+/// The entry is found by its leaf hash: there, or where an equal leaf came first.
+async fn check_found(at: &At, store: &dyn Store, index: u64, leaf: &Hash) -> Result<(), OpenError> {
+    match store.index_of(leaf).await.map_err(|error| at.store(error))? {
+        Some(found) if found <= index => Ok(()),
+        Some(_) | None => Err(at.entry_damaged(index, "it is not found by its leaf hash: an index of the database is damaged")),
+    }
+}
+
+/// Whether `rs_merkle`, which shares no code with us, agrees on the root of a full tile.
+fn second_opinion(tree: &Tree, growth: &Growth, tile: &FullTile) -> bool {
+    let root = Node { level: (tile.level + 1) * TILE_HEIGHT, index: tile.index };
+    let ours = growth.node(root).or_else(|| tree.node(root));
+    ours.is_some() && ours == rs_merkle_root(&tile.hashes)
+}
+
+/// The root of a row of hashes, 32 bytes each, by `rs_merkle`.
+pub(crate) fn rs_merkle_root(hashes: &[u8]) -> Option<Hash> {
+    let leaves: Vec<[u8; Hash::LEN]> = hashes.chunks_exact(Hash::LEN).filter_map(|hash| hash.try_into().ok()).collect();
+    rs_merkle::MerkleTree::<Rfc6962>::from_leaves(&leaves).root().map(Hash::new)
+}
+
+#[derive(Clone)]
+struct Rfc6962;
+
+impl rs_merkle::Hasher for Rfc6962 {
+    type Hash = [u8; Hash::LEN];
+
+    fn hash(data: &[u8]) -> Self::Hash {
+        *leaf_hash(data).as_bytes()
+    }
+
+    fn concat_and_hash(left: &Self::Hash, right: Option<&Self::Hash>) -> Self::Hash {
+        right.map_or(*left, |right| *node_hash(&Hash::new(*left), &Hash::new(*right)).as_bytes())
+    }
 }
 
 /// A tile beyond the size would be taken for one that was written with entries.

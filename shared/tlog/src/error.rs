@@ -5,7 +5,7 @@ use clock::ClockStepped;
 use keys::SignError;
 use merkle::OutOfRange;
 
-use crate::{HeadError, StoreError};
+use crate::{HeadError, RecordError, StoreError};
 
 /// An entry was not logged. Sending it again is always safe: if it was logged after all, the answer is the first one's.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -172,6 +172,8 @@ pub enum OpenError {
         stored: u64,
         /// Size that was published.
         published: u64,
+        /// Where that is known from.
+        known: String,
     },
     /// The database holds another tree than the one that was published.
     #[error("the log's database does not lead to its last published head")]
@@ -184,6 +186,29 @@ pub enum OpenError {
         stored: String,
         /// Root that was published.
         published: String,
+        /// Where that is known from.
+        known: String,
+    },
+    /// The record of published heads cannot be used.
+    #[error("the log's record of published heads cannot be used")]
+    Record {
+        /// Which database.
+        database: String,
+        /// Which file.
+        record: String,
+        /// Why.
+        #[source]
+        source: RecordError,
+    },
+    /// The record holds a head that this log did not sign.
+    #[error("the log's record of published heads is not its own")]
+    RecordForeign {
+        /// Which database.
+        database: String,
+        /// Which file.
+        record: String,
+        /// What is wrong with the head.
+        what: String,
     },
     /// The first head could not be signed.
     #[error("the log's first head could not be signed")]
@@ -219,6 +244,8 @@ impl OpenError {
             Self::EntryDamaged { .. } => "log_entry_damaged",
             Self::RolledBack { .. } => "log_rolled_back",
             Self::Diverged { .. } => "log_diverged",
+            Self::Record { .. } => "log_record",
+            Self::RecordForeign { .. } => "log_record_foreign",
             Self::Sign { .. } => "log_sign_failed",
             Self::Store { .. } => "log_store_failed",
         }
@@ -242,10 +269,19 @@ impl OpenError {
                 details.extend([format!("tile      level {level}, number {index}"), format!("found     {what}")]);
             }
             Self::EntryDamaged { index, what, .. } => details.extend([format!("entry     {index}"), format!("found     {what}")]),
-            Self::RolledBack { stored, published, .. } => {
-                details.extend([format!("has       {stored} entries"), format!("published {published} entries")]);
+            Self::Record { record, source, .. } => details.extend([format!("record    {record}"), format!("found     {source}")]),
+            Self::RecordForeign { record, what, .. } => {
+                details.extend([format!("record    {record}"), format!("found     {what}")])
             }
-            Self::Diverged { size, stored, published, .. } => {
+            Self::RolledBack { stored, published, known, .. } => {
+                details.extend([
+                    format!("has       {stored} entries"),
+                    format!("published {published} entries"),
+                    format!("known by  {known}"),
+                ]);
+            }
+            Self::Diverged { size, stored, published, known, .. } => {
+                details.push(format!("known by  {known}"));
                 details.extend([
                     format!("has       root {stored} at size {size}"),
                     format!("published root {published} at size {size}"),
@@ -270,7 +306,21 @@ impl OpenError {
                 format!("Set the log's public URL back to the one of {stored}, or start a new log under the new name.")
             }
             Self::StateDamaged { .. } | Self::TileDamaged { .. } | Self::EntryDamaged { .. } => RESTORE.to_owned(),
-            Self::RolledBack { .. } | Self::Diverged { .. } => RESTORE.to_owned(),
+            Self::RolledBack { .. } | Self::Diverged { .. } => format!(
+                "{RESTORE} When there is no such backup, `chancery log accept-rollback --help` says what going on with this one costs."
+            ),
+            Self::Record { source: RecordError::InUse, .. } => "Give each process a record of its own.".to_owned(),
+            Self::Record { source: RecordError::File(_), .. } => {
+                "Check that the file and its folder can be read and written, and that the disk is not full.".to_owned()
+            }
+            Self::Record { source: RecordError::Damaged, .. } => {
+                "Compare the log with a checkpoint that a client or a monitor has kept \
+                 (`chancery log fsck`), then move the record away: the next start begins a new one."
+                    .to_owned()
+            }
+            Self::RecordForeign { .. } => {
+                "Give the log a record of its own; one of another log is never written over.".to_owned()
+            }
             Self::Sign { .. } => "Check that the key can be read and used.".to_owned(),
             Self::Store { .. } => {
                 "Check that the database and its folder can be read and written, and that the disk is not full.".to_owned()
@@ -289,6 +339,8 @@ impl OpenError {
             | Self::EntryDamaged { database, .. }
             | Self::RolledBack { database, .. }
             | Self::Diverged { database, .. }
+            | Self::Record { database, .. }
+            | Self::RecordForeign { database, .. }
             | Self::Sign { database, .. }
             | Self::Store { database, .. } => database,
         }

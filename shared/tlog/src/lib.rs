@@ -5,11 +5,12 @@
 //!
 //! # Where to read
 //! - [`Log`]: the handle that faces hold (`log.rs`).
-//! - The life of an append, in two numbered stories: `queue.rs` (what waits, and what joins its twin) and the protocol spine,
-//!   `sequencer.rs` (one batch, one transaction, one signature).
+//! - The life of an append, in three stories: `admission.rs` (who may come in), `queue.rs` (what waits, and what joins its twin) and the
+//!   protocol spine, `sequencer.rs` (one batch, one transaction, one signature).
 //! - `tree.rs` (what is in memory), `reader.rs` (proofs and tiles from it), `recover.rs` (start-up is a check of the right edge).
 //! - [`Store`] and [`Transaction`]: the seam to a database, its contract in prose; [`sqlite`] is the driver.
-//! - [`check_log`]: the whole log recomputed from its entries.
+//! - `record.rs`: the newest published head, kept outside the database; a database that was rolled back is found out by it.
+//! - [`check_log`]: the whole log recomputed from its entries; [`check_tiles`]: the same of any log that is published as tiles.
 //!
 //! # What is promised
 //! - Whoever is told an index finds the entry there for ever: entries, tiles and signed head are one transaction, and nobody is
@@ -19,27 +20,37 @@
 //! - An entry is in the log once: an exact, unique index on what the face calls a duplicate.
 //! - Times never go back; when the clock does, appends stop until it has caught up.
 
+mod admission;
 mod check;
 mod error;
 mod head;
 mod log;
 mod metric;
 mod note_signer;
+mod note_verifier;
 mod queue;
 mod reader;
+mod record;
 mod recover;
+mod rollback;
 mod sequencer;
 pub mod sqlite;
 mod state;
 mod store;
 mod submission;
+mod tiles;
 mod tree;
 
-pub use check::{CheckReport, check_log};
+pub use admission::Place;
+pub use check::{CheckReport, Depth, check_log, check_log_to};
 pub use error::{AppendError, OpenError, ReadError};
 pub use head::{HeadError, SignedTreeHead, TreeHead, TreeHeadSigner};
-pub use log::{Limits, Log};
+pub use log::{Limits, Log, Published};
 pub use note_signer::{NoteSigner, UnsuitableSigner};
+pub use note_verifier::NoteVerifier;
+pub use record::RecordError;
+pub use rollback::{GivenUp, RollbackError, accept_rollback, check_record};
 pub use state::State;
 pub use store::{FullTile, NewEntry, Store, StoreError, Stored, Transaction};
 pub use submission::{Appended, Leaf, Submission};
+pub use tiles::{TileFault, TileSource, check_tiles, parse_bundle};

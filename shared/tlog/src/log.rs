@@ -1,5 +1,7 @@
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use merkle::{Hash, Tile};
 use note::Checkpoint;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::{Admission, Place};
 use crate::metric::Metrics;
 use crate::queue::{Queue, Recorded};
 use crate::reader::Reader;
@@ -22,9 +25,9 @@ pub struct Limits {
     pub batch_entries: usize,
     /// Bytes of leaves and search keys in one batch.
     pub batch_bytes: usize,
-    /// Callers that wait; more are refused as overloaded.
+    /// Entries on their way in, from [`Log::admit`] until they are written; more are refused as overloaded. One client gets at most half.
     pub queue_entries: usize,
-    /// Bytes of leaves and search keys that wait; more are refused as overloaded.
+    /// Bytes of those entries; more are refused as overloaded. One client gets at most half.
     pub queue_bytes: usize,
     /// Bytes in one leaf, `data` and `extra` together; larger ones are refused for good.
     pub entry_bytes: usize,
@@ -45,6 +48,30 @@ impl Default for Limits {
     }
 }
 
+/// What is known outside the database of the heads that a log has published. A log that does not reach all of them is not opened.
+#[derive(Debug, Clone, Default)]
+pub struct Published {
+    /// A head that was published once, for example when the log was created.
+    pub anchor: Option<Checkpoint>,
+    /// The file in which the newest head is kept from now on, for this process alone; made when it is not there. It belongs on another
+    /// disk than the database, or at least into no backup together with it.
+    pub record: Option<PathBuf>,
+}
+
+impl Published {
+    /// A head that was published once, and a record in this file.
+    #[must_use]
+    pub fn recorded(anchor: Option<Checkpoint>, record: impl AsRef<Path>) -> Self {
+        Self { anchor, record: Some(record.as_ref().to_owned()) }
+    }
+}
+
+impl From<Option<Checkpoint>> for Published {
+    fn from(anchor: Option<Checkpoint>) -> Self {
+        Self { anchor, record: None }
+    }
+}
+
 /// A log that is open for appends and reads: a handle, cheap to clone.
 ///
 /// When the last handle is dropped, what waits is still written; [`Log::close`] waits for that.
@@ -56,6 +83,7 @@ pub struct Log {
 struct Shared {
     store: Arc<dyn Store>,
     signer: Arc<dyn TreeHeadSigner>,
+    admission: Arc<Admission>,
     queue: Arc<Queue>,
     reader: Arc<Reader>,
     tasks: TaskTracker,
@@ -77,7 +105,7 @@ impl Log {
 
     /// Opens a log that was created before, after checking that key, origin, state, head, tiles and entries agree.
     ///
-    /// `published` is a head that is known from elsewhere to have been published, if there is one: the log must reach it.
+    /// `published` is what is known from elsewhere to have been published, if anything: the log must reach it.
     ///
     /// # Errors
     /// [`OpenError`], one variant for each thing that does not agree.
@@ -85,7 +113,7 @@ impl Log {
         store: Arc<dyn Store>,
         signer: Arc<dyn TreeHeadSigner>,
         clock: Arc<dyn Clock>,
-        published: Option<Checkpoint>,
+        published: impl Into<Published>,
     ) -> Result<Self, OpenError> {
         Self::open_with(store, signer, clock, published, Limits::default()).await
     }
@@ -98,15 +126,21 @@ impl Log {
         store: Arc<dyn Store>,
         signer: Arc<dyn TreeHeadSigner>,
         clock: Arc<dyn Clock>,
-        published: Option<Checkpoint>,
+        published: impl Into<Published>,
         limits: Limits,
     ) -> Result<Self, OpenError> {
+        let published = published.into();
         let Recovered { state, tree } = recover::open(store.as_ref(), signer.as_ref()).await?;
         let reader = Arc::new(Reader::new(Arc::clone(&store), tree, state.signed_head(), &limits));
-        if let Some(published) = published {
-            recover::check_published(store.as_ref(), &reader, &state, &published).await?;
+        if let Some(anchor) = &published.anchor {
+            recover::check_published(store.as_ref(), &reader, &state, anchor, recover::ANCHOR).await?;
         }
+        let record = match &published.record {
+            Some(path) => Some(recover::open_record(path, store.as_ref(), signer.as_ref(), &reader, &state).await?),
+            None => None,
+        };
         let metrics = Metrics::new(signer.origin());
+        let admission = Arc::new(Admission::new(&limits));
         let queue = Arc::new(Queue::new(limits, metrics.clone()));
         let sequencer = Sequencer {
             store: Arc::clone(&store),
@@ -115,11 +149,29 @@ impl Log {
             queue: Arc::clone(&queue),
             reader: Arc::clone(&reader),
             believed: state,
+            record,
             metrics,
         };
         let tasks = TaskTracker::new();
         tasks.spawn(sequencer.run());
-        Ok(Self { shared: Arc::new(Shared { store, signer, queue, reader, tasks }) })
+        Ok(Self { shared: Arc::new(Shared { store, signer, admission, queue, reader, tasks }) })
+    }
+
+    /// A place for an entry of about `bytes` from this client, to be asked for before anything is done for the request.
+    ///
+    /// # Errors
+    /// [`AppendError::Overloaded`] when too much is on its way in already, or too much of it from this client.
+    pub fn admit(&self, client: Option<IpAddr>, bytes: usize) -> Result<Place, AppendError> {
+        self.shared.admission.admit(client, bytes)
+    }
+
+    /// Logs an entry, or finds the one it duplicates, as [`Log::append_in`] does, in any place that is free.
+    ///
+    /// # Errors
+    /// As [`Log::append_in`]; besides, [`AppendError::Overloaded`].
+    pub async fn append(&self, submission: Arc<dyn Submission>) -> Result<Appended, AppendError> {
+        let place = self.admit(None, self.shared.queue.length(submission.as_ref())?)?;
+        self.append_in(place, submission).await
     }
 
     /// Logs an entry, or finds the one it duplicates. The answer is durable and comes with its proof.
@@ -128,8 +180,8 @@ impl Log {
     ///
     /// # Errors
     /// [`AppendError`]; sending the entry again is always safe.
-    pub async fn append(&self, submission: Arc<dyn Submission>) -> Result<Appended, AppendError> {
-        let answer = self.shared.queue.push(submission)?;
+    pub async fn append_in(&self, place: Place, submission: Arc<dyn Submission>) -> Result<Appended, AppendError> {
+        let answer = self.shared.queue.push(submission, place)?;
         let Recorded { index, time, duplicate, leaf, head } = answer.await.map_err(|_| AppendError::Closed)??;
         let proof = self.shared.reader.inclusion_proof(index, head.size).await.map_err(unproved)?;
         Ok(Appended { index, time, duplicate, leaf: Arc::unwrap_or_clone(leaf), proof, head })

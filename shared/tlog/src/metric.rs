@@ -53,6 +53,11 @@ impl Metrics {
         self.duplicates.increment(entries as u64);
     }
 
+    /// A head was published and could not be kept outside the database.
+    pub(crate) fn record_failed(&self) {
+        counter!("chancery_log_record_failures_total", "log" => self.origin.clone()).increment(1);
+    }
+
     pub(crate) fn failed(&self, error: &AppendError) {
         counter!("chancery_log_failed_batches_total", "log" => self.origin.clone(), "reason" => error.code()).increment(1);
     }

@@ -5,21 +5,15 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use keys::{SignError, Signer};
 use merkle::Hash;
-use note::{
-    Checkpoint, KeyHint, NoteError, NoteSignature, OriginError, SignedNote, check_origin, ecdsa_key_id, ed25519_key_id,
-    rekor_v1_origin,
-};
+use note::{Checkpoint, KeyHint, NoteError, NoteSignature, OriginError, SignedNote};
 use pki::KeyKind;
 
-use crate::{HeadError, TreeHead, TreeHeadSigner};
+use crate::{HeadError, NoteVerifier, TreeHead, TreeHeadSigner};
 
 /// Signs heads as plain checkpoints (C2SP `tlog-checkpoint`), one signature line each: the face of a Rekor log.
 pub struct NoteSigner {
-    origin: String,
-    /// Of the key: the origin, except in Rekor v1.
-    name: String,
     key: Arc<dyn Signer>,
-    key_id: Hash,
+    verifier: NoteVerifier,
 }
 
 impl NoteSigner {
@@ -28,7 +22,7 @@ impl NoteSigner {
     /// # Errors
     /// [`UnsuitableSigner`] when some client would refuse the origin or the kind of key.
     pub fn new(origin: &str, key: Arc<dyn Signer>) -> Result<Self, UnsuitableSigner> {
-        Self::named(origin.to_owned(), origin, key)
+        Ok(Self { verifier: NoteVerifier::new(origin, key.public_key().clone())?, key })
     }
 
     /// A signer for the Rekor v1 log of this tree: its origin is `host - tree id`, and the name of its key the host.
@@ -36,23 +30,7 @@ impl NoteSigner {
     /// # Errors
     /// As [`NoteSigner::new`]; besides, for a key that is not P-256: clients of Rekor v1 know no other.
     pub fn rekor_v1(host: &str, tree_id: u64, key: Arc<dyn Signer>) -> Result<Self, UnsuitableSigner> {
-        match key.public_key().kind() {
-            KeyKind::P256 => Self::named(rekor_v1_origin(host, tree_id)?, host, key),
-            kind => Err(UnsuitableSigner::RekorV1Key { kind }),
-        }
-    }
-
-    fn named(origin: String, name: &str, key: Arc<dyn Signer>) -> Result<Self, UnsuitableSigner> {
-        check_origin(name)?;
-        let public = key.public_key();
-        let key_id = match public.kind() {
-            KeyKind::P256 => ecdsa_key_id(public.spki_der()),
-            KeyKind::Ed25519 => {
-                ed25519_key_id(name, public.key_bytes().try_into().map_err(|_| UnsuitableSigner::Key { kind: KeyKind::Ed25519 })?)
-            }
-            kind => return Err(UnsuitableSigner::Key { kind }),
-        };
-        Ok(Self { origin, name: name.to_owned(), key, key_id })
+        Ok(Self { verifier: NoteVerifier::rekor_v1(host, tree_id, key.public_key().clone())?, key })
     }
 }
 
@@ -79,11 +57,11 @@ pub enum UnsuitableSigner {
 #[async_trait]
 impl TreeHeadSigner for NoteSigner {
     fn origin(&self) -> &str {
-        &self.origin
+        self.verifier.origin()
     }
 
     fn key_id(&self) -> Hash {
-        self.key_id
+        self.verifier.key_id()
     }
 
     async fn sign(&self, head: &TreeHead) -> Result<String, SignError> {
@@ -93,23 +71,14 @@ impl TreeHeadSigner for NoteSigner {
     async fn sign_last(&self, head: &TreeHead) -> Result<String, SignError> {
         let mut checkpoint = Checkpoint::new(&head.origin, head.size, head.root);
         // Clients of Rekor v1 are told of a frozen tree by the log's description; a line more in a checkpoint is none of their contract.
-        if self.name == self.origin {
+        if self.verifier.key_name() == self.verifier.origin() {
             checkpoint.extensions.push(frozen_line(head.time));
         }
         self.sign_checkpoint(&checkpoint).await
     }
 
     fn verify(&self, signed: &str) -> Result<Checkpoint, HeadError> {
-        let note: SignedNote = signed.parse()?;
-        let mut ours = note.signatures_by(&self.name, KeyHint::of(&self.key_id)).peekable();
-        if ours.peek().is_none() {
-            return Err(HeadError::NotSigned { origin: self.origin.clone(), key_id: self.key_id.short() });
-        }
-        // A second line that says to be ours and is not would make readers refuse the whole note.
-        if ours.any(|line| self.key.public_key().verify(note.text().as_bytes(), &line.signature).is_err()) {
-            return Err(HeadError::BadSignature { origin: self.origin.clone() });
-        }
-        Ok(note.text().parse()?)
+        self.verifier.verify(signed)
     }
 }
 
@@ -117,7 +86,8 @@ impl NoteSigner {
     async fn sign_checkpoint(&self, checkpoint: &Checkpoint) -> Result<String, SignError> {
         let text = checkpoint.text();
         let signature = self.key.sign(text.as_bytes()).await?;
-        let line = NoteSignature { name: self.name.clone(), hint: KeyHint::of(&self.key_id), signature };
+        let hint = KeyHint::of(&self.verifier.key_id());
+        let line = NoteSignature { name: self.verifier.key_name().to_owned(), hint, signature };
         let not_a_note = |error: NoteError| SignError { fingerprint: self.key.public_key().short(), source: error.into() };
         Ok(SignedNote::new(text, vec![line]).map_err(not_a_note)?.to_string())
     }
@@ -130,7 +100,7 @@ fn frozen_line(time: Timestamp) -> String {
 
 impl fmt::Debug for NoteSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NoteSigner").field("origin", &self.origin).field("key_id", &self.key_id).finish_non_exhaustive()
+        f.debug_struct("NoteSigner").field("verifier", &self.verifier).finish_non_exhaustive()
     }
 }
 

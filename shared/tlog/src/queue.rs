@@ -1,17 +1,17 @@
 //! What waits for the next batch.
 //!
-//! 1. An entry that comes in is put at the end, unless there is no room: then it is refused at once, before it costs anything.
+//! 1. An entry that comes in has a place already (`admission.rs`), and is put at the end.
 //! 2. One that is the same as an entry already waiting, or in the batch being written, joins it and is answered with it.
 //! 3. The sequencer takes what is there when it is ready for it: whatever waited while the last batch was written is the next batch.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use merkle::Hash;
 use tokio::sync::{Notify, oneshot};
 
+use crate::admission::Place;
 use crate::metric::Metrics;
 use crate::{AppendError, Leaf, Limits, SignedTreeHead, Submission};
 
@@ -60,18 +60,18 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Inner {
     order: VecDeque<Pending>,
-    bytes: usize,
-    /// Everybody who is to be answered, by dedup key: waiting, or in the batch being written.
-    waiting: HashMap<Hash, Vec<oneshot::Sender<Answer>>>,
-    /// How many those are.
-    waiters: usize,
+    /// Everybody who is to be answered, by dedup key: waiting, or in the batch being written. Each keeps its place until then, also when
+    /// it has gone away: its entry is still here.
+    waiting: HashMap<Hash, Vec<Waiter>>,
     refresh: Vec<oneshot::Sender<Refreshed>>,
     freeze: bool,
     closed: bool,
 }
 
-/// What a refused caller is told to wait: a batch takes milliseconds, a crowd a little longer.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+struct Waiter {
+    answer: oneshot::Sender<Answer>,
+    _place: Place,
+}
 
 impl Queue {
     pub(crate) fn new(limits: Limits, metrics: Metrics) -> Self {
@@ -79,30 +79,30 @@ impl Queue {
     }
 
     /// Puts an entry at the end, or joins it to its twin.
-    pub(crate) fn push(&self, submission: Arc<dyn Submission>) -> Result<oneshot::Receiver<Answer>, AppendError> {
-        let (key, length) = (submission.dedup_key(), submission.leaf_length());
-        if length > self.limits.entry_bytes {
-            return Err(AppendError::TooLarge { length, limit: self.limits.entry_bytes });
-        }
-        let length = length + submission.search_keys().iter().map(String::len).sum::<usize>();
+    pub(crate) fn push(&self, submission: Arc<dyn Submission>, place: Place) -> Result<oneshot::Receiver<Answer>, AppendError> {
+        let (key, length) = (submission.dedup_key(), self.length(submission.as_ref())?);
         let mut inner = self.lock();
         if inner.closed {
             return Err(AppendError::Closed);
         }
-        let twin = inner.waiting.contains_key(&key);
-        if inner.waiters >= self.limits.queue_entries || (!twin && inner.bytes + length > self.limits.queue_bytes) {
-            return Err(AppendError::Overloaded { retry_after: RETRY_AFTER });
-        }
         let (answer, receiver) = oneshot::channel();
-        inner.waiting.entry(key).or_default().push(answer);
-        inner.waiters += 1;
-        if !twin {
-            inner.bytes += length;
+        let twins = inner.waiting.entry(key).or_default();
+        twins.push(Waiter { answer, _place: place });
+        if twins.len() == 1 {
             inner.order.push_back(Pending { key, submission, length });
             self.metrics.queued(inner.order.len());
             self.wake.notify_one();
         }
         Ok(receiver)
+    }
+
+    /// The bytes of an entry, leaf and search keys.
+    pub(crate) fn length(&self, submission: &dyn Submission) -> Result<usize, AppendError> {
+        let length = submission.leaf_length();
+        if length > self.limits.entry_bytes {
+            return Err(AppendError::TooLarge { length, limit: self.limits.entry_bytes });
+        }
+        Ok(length + submission.search_keys().iter().map(String::len).sum::<usize>())
     }
 
     /// Asks for a new head, whether or not there is an entry.
@@ -145,11 +145,11 @@ impl Queue {
 
     /// Answers everybody who waits for this entry.
     pub(crate) fn settle(&self, key: &Hash, answer: Answer) {
-        let waiters = self.lock().take_waiters(key);
+        let waiters = self.lock().waiting.remove(key).unwrap_or_default();
         let mut answer = answer;
         for waiter in waiters {
             // A waiter that went away is no concern: its entry is logged like any other.
-            let _ = waiter.send(answer.clone());
+            let _ = waiter.answer.send(answer.clone());
             // Only the first one logged it; to the others it was there.
             answer = answer.map(|recorded| Recorded { duplicate: true, ..recorded });
         }
@@ -184,20 +184,11 @@ impl Queue {
             bytes += next.length;
             batch.entries.extend(inner.order.pop_front());
         }
-        inner.bytes -= bytes;
         self.metrics.queued(inner.order.len());
         batch
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("no panic while the lock is held")
-    }
-}
-
-impl Inner {
-    fn take_waiters(&mut self, key: &Hash) -> Vec<oneshot::Sender<Answer>> {
-        let waiters = self.waiting.remove(key).unwrap_or_default();
-        self.waiters -= waiters.len();
-        waiters
     }
 }

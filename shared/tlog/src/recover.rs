@@ -5,6 +5,7 @@
 //! when they are first read; [`check_log`](crate::check_log) checks everything.
 
 use std::ops::Range;
+use std::path::Path;
 
 use clock::Clock;
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use merkle::{CompactRange, Hash, Node, Subtree, TILE_HEIGHT, TILE_WIDTH, Tile, l
 use note::Checkpoint;
 
 use crate::reader::Reader;
+use crate::record::{HeadRecord, RecordError};
 use crate::tree::{LeafTile, Tree};
 use crate::{AppendError, FullTile, OpenError, State, Store, StoreError, Stored, TreeHeadSigner};
 
@@ -72,12 +74,16 @@ pub(crate) async fn open(store: &dyn Store, signer: &dyn TreeHeadSigner) -> Resu
     Ok(Recovered { state, tree })
 }
 
-/// Checks that the log reaches a head that was published, and has its root there.
+/// Where a head is known from that was given to [`Log::open`](crate::Log::open).
+pub(crate) const ANCHOR: &str = "what the log was opened with";
+
+/// Checks that the log reaches a head that was published, and has its root there. `known` says where that head is known from.
 pub(crate) async fn check_published(
     store: &dyn Store,
     reader: &Reader,
     state: &State,
     published: &Checkpoint,
+    known: &str,
 ) -> Result<(), OpenError> {
     let at = At::new(store);
     if published.origin != state.origin {
@@ -88,7 +94,12 @@ pub(crate) async fn check_published(
         });
     }
     if published.size > state.size {
-        return Err(OpenError::RolledBack { database: at.database, stored: state.size, published: published.size });
+        return Err(OpenError::RolledBack {
+            database: at.database,
+            stored: state.size,
+            published: published.size,
+            known: known.to_owned(),
+        });
     }
     let root = reader.root_at(published.size).await.map_err(|error| at.store(error))?;
     if root == published.root {
@@ -99,7 +110,34 @@ pub(crate) async fn check_published(
         size: published.size,
         stored: root.short(),
         published: published.root.short(),
+        known: known.to_owned(),
     })
+}
+
+/// Opens the record of published heads, checks that the log reaches them, and writes down where the log is now.
+pub(crate) async fn open_record(
+    path: &Path,
+    store: &dyn Store,
+    signer: &dyn TreeHeadSigner,
+    reader: &Reader,
+    state: &State,
+) -> Result<HeadRecord, OpenError> {
+    let at = At::new(store);
+    let (mut record, notes) = HeadRecord::open(path).map_err(|error| at.record(path, error))?;
+    if notes.is_empty() {
+        tracing::info!(log = state.origin, record = %path.display(), size = state.size, "a record of published heads begins");
+    }
+    // A head of another log or key is no rollback: the file belongs to somebody else, and is not written over.
+    let heads = notes.iter().map(|note| signer.verify(note)).collect::<Result<Vec<_>, _>>();
+    let mut heads = heads.map_err(|error| at.record_foreign(path, error.to_string()))?;
+    // The newest first: that is what was given up, if anything was.
+    heads.sort_by_key(|head| std::cmp::Reverse(head.size));
+    for head in heads {
+        check_published(store, reader, state, &head, &path.display().to_string()).await?;
+    }
+    // Also shows, before anything is served, that it can be written.
+    record.write(&state.checkpoint).and_then(|()| record.sync()).map_err(|error| at.record(path, error.into()))?;
+    Ok(record)
 }
 
 /// The state row, checked against itself, the key, the name and its signed head.
@@ -145,6 +183,14 @@ impl At {
 
     pub(crate) fn store(&self, source: StoreError) -> OpenError {
         OpenError::Store { database: self.database.clone(), source }
+    }
+
+    pub(crate) fn record(&self, path: &Path, source: RecordError) -> OpenError {
+        OpenError::Record { database: self.database.clone(), record: path.display().to_string(), source }
+    }
+
+    pub(crate) fn record_foreign(&self, path: &Path, what: String) -> OpenError {
+        OpenError::RecordForeign { database: self.database.clone(), record: path.display().to_string(), what }
     }
 
     pub(crate) fn state(&self, error: StoreError) -> OpenError {

@@ -14,6 +14,7 @@ use merkle::{Hash, leaf_hash};
 use crate::metric::Metrics;
 use crate::queue::{Answer, Batch, Pending, Queue, Recorded, Refreshed};
 use crate::reader::Reader;
+use crate::record::HeadRecord;
 use crate::tree::Growth;
 use crate::{AppendError, NewEntry, SignedTreeHead, State, Store, StoreError, Stored, Transaction, TreeHeadSigner};
 
@@ -29,6 +30,8 @@ pub(crate) struct Sequencer {
     pub(crate) reader: Arc<Reader>,
     /// The state row as this process knows it.
     pub(crate) believed: State,
+    /// The newest head that anybody can have seen, outside the store.
+    pub(crate) record: Option<HeadRecord>,
     pub(crate) metrics: Metrics,
 }
 
@@ -56,6 +59,9 @@ impl Sequencer {
                 );
             }
             self.settle(batch, outcome);
+        }
+        if let Some(Err(error)) = self.record.as_ref().map(HeadRecord::sync) {
+            tracing::warn!(log = self.signer.origin(), %error, "the record of published heads could not be synced");
         }
     }
 
@@ -128,7 +134,11 @@ impl Sequencer {
         // A crash leaves: a log with these entries, whose submitters have heard nothing. They send them again and get their answers as
         // duplicates.
 
-        // 10. Let readers see it, and answer.
+        // 10. Keep the head outside the store too, before anybody sees it.
+        self.keep(&next);
+        // A crash leaves: a record that is as new as anything that was seen.
+
+        // 11. Let readers see it, and answer.
         self.believed = next;
         let head = self.reader.publish(growth, self.believed.signed_head()).await;
         self.metrics.published(&head);
@@ -158,10 +168,22 @@ impl Sequencer {
         }
         self.check_head(&row)?;
         tracing::info!(log = self.signer.origin(), from = known.size, to = row.size, "took over what another writer appended");
+        self.keep(&row);
         let head = self.reader.publish(growth, row.signed_head()).await;
         self.metrics.published(&head);
         self.believed = row;
         Ok(())
+    }
+
+    /// Writes the record, if there is one. A log whose record cannot be written goes on: what it answers is as true as before, and the
+    /// database as durable; only a later rollback would be found out by less. The metric says so.
+    fn keep(&mut self, state: &State) {
+        let Some(record) = &mut self.record else { return };
+        if let Err(error) = record.write(&state.checkpoint) {
+            self.metrics.record_failed();
+            let path = record.path().display();
+            tracing::error!(log = self.signer.origin(), record = %path, %error, "the record of published heads could not be written");
+        }
     }
 
     async fn read_growth(&self, size: u64) -> Result<Growth, StoreError> {

@@ -65,6 +65,11 @@ impl Growth {
     pub(crate) fn range(&self) -> &CompactRange {
         &self.range
     }
+
+    /// The hash of a node that became complete by these leaves.
+    pub(crate) fn node(&self, node: Node) -> Option<Hash> {
+        self.rows.get(usize::from(node.level))?.get(node.index)
+    }
 }
 
 impl Tree {

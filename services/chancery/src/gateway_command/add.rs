@@ -52,7 +52,7 @@ impl Addition {
     /// It is no lab.
     pub(crate) fn for_lab(config: &Config, listener: &Listener) -> Outcome<Self> {
         let Some(lab) = &config.lab else { return Err(Failure::new("not_a_lab", "this installation is no lab")) };
-        let http = ListenConfig { listen: listener.addresses(), tls: None, behind_proxy: false };
+        let http = ListenConfig::plain(listener.addresses());
         Ok(Self { public_url: lab_url(listener), http, issuer: Some(lab.public_url.clone()) })
     }
 }

@@ -203,7 +203,7 @@ async fn bind_added(config: &Config, service: ServiceName, known: Option<u16>, p
 }
 
 fn at(listener: &Listener) -> ListenConfig {
-    ListenConfig { listen: listener.addresses(), tls: None, behind_proxy: false }
+    ListenConfig::plain(listener.addresses())
 }
 
 /// Runs what has not been proved before.

@@ -57,7 +57,7 @@ impl Addition {
 
     /// For a lab whose log `listener` is bound for.
     pub(crate) fn for_lab(layout: &Layout, listener: &Listener) -> Self {
-        let http = ListenConfig { listen: listener.addresses(), tls: None, behind_proxy: false };
+        let http = ListenConfig::plain(listener.addresses());
         Self { public_url: listener.url(), http, offline_keys: layout.join(names::OFFLINE) }
     }
 

@@ -1,6 +1,9 @@
-//! `chancery log`: a transparency log for an installation that was made without it.
+//! `chancery log`: looking after transparency logs.
 
 pub(crate) mod add;
+pub(crate) mod fsck;
+pub(crate) mod rollback;
+mod source;
 
 use serde_json::json;
 

@@ -9,11 +9,11 @@ use keys::{FileKey, Signer};
 use merkle::Hash;
 use note::{Checkpoint, split_rekor_v1_origin};
 use pki::PublicKey;
-use tlog::{AppendError, Log, NoteSigner, OpenError, SignedTreeHead, Store as _, StoreError, TreeHeadSigner as _};
+use tlog::{AppendError, Log, NoteSigner, OpenError, Published, SignedTreeHead, Store as _, StoreError, TreeHeadSigner as _};
 
 use super::{App, Config, TreeId, metric, router};
 use crate::host::host_of;
-use crate::start::{DatabaseAnswers, SharedDatabase, StartError};
+use crate::start::{DatabaseAnswers, SharedDatabase, StartError, record_of};
 
 /// Name of this log in the database that it shares with the other face.
 pub(super) const LOG_NAME: &str = "rekor-v1";
@@ -64,6 +64,7 @@ pub async fn open_in(
     let store = database.log(LOG_NAME);
     let tree = stored_tree(&store, &host).await?;
     let (identity, signer) = identify(&host, tree, key.clone())?;
+    let published = Published::recorded(published, record_of(&config.database, config.head_record.as_ref(), LOG_NAME));
     let log = Log::open(Arc::new(store), Arc::new(signer), clock, published).await?;
     metric::announce();
     Ok(RekorV1 { app: Arc::new(App { log, tree, key }), database, identity })

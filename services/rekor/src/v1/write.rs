@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
+use chassis::ClientAddress;
 use entry::v1::{ProposalError, ProposedEntry};
 use tlog::Appended;
 
@@ -27,6 +28,7 @@ pub(super) const ENTRIES: &str = "/api/v1/log/entries";
 /// being answered, from the same commit.
 pub(super) async fn create_entry(
     State(app): State<Arc<App>>,
+    ClientAddress(client): ClientAddress,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -35,9 +37,12 @@ pub(super) async fn create_entry(
     if body.is_empty() {
         return Err(SchemaError::required("proposedEntry", "body").into());
     }
+    // Whoever finds no place is refused before any work is done for it.
+    let place = app.log.admit(client, body.len())?;
     let entry =
         off_the_worker(body.len(), move || ProposedEntry::from_json(&body)?.verify()).await.map_err(ApiError::Proposal)?;
-    let Appended { index, time, duplicate, leaf, proof, head } = app.log.append(Arc::new(EntrySubmission(entry))).await?;
+    let Appended { index, time, duplicate, leaf, proof, head } =
+        app.log.append_in(place, Arc::new(EntrySubmission(entry))).await?;
     if duplicate {
         let id = EntryId { tree: app.tree, leaf: merkle::leaf_hash(&leaf.data) };
         return Err(ApiError::Exists { id, location: location(&uri, id) });

@@ -13,6 +13,10 @@ pub struct Config {
     pub http: ListenConfig,
     /// The log's database file. Created by `init`, never by serving.
     pub database: FilePath,
+    /// Where the newest published tree head is kept outside the database, for this process alone; beside the database's file unless said
+    /// otherwise. On another disk it also finds out a rollback of the whole folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_record: Option<FilePath>,
     /// The log's private key, PKCS#8 PEM.
     pub key: FilePath,
     /// Memory for full entry bundles, in MiB.

@@ -10,6 +10,7 @@ mod config;
 mod create;
 mod error;
 mod gateway;
+mod inspect;
 mod metric;
 mod origin;
 mod read;
@@ -25,6 +26,7 @@ pub use crate::host::OriginError;
 pub use crate::start::StartError;
 pub use config::Config;
 pub use create::{Created, SEEDS, create};
+pub use inspect::{accept, check};
 pub use origin::origin_of;
 pub use start::{Identity, RekorV2, open, open_in};
 

@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use chassis::layers::Failure;
 use chassis::reason::coded;
 use merkle::{Tile, TileKind, TilePath};
+use note::KeyHint;
 
 use super::App;
 use super::gateway::{Code, problem};
@@ -33,29 +33,39 @@ pub(super) async fn checkpoint(State(app): State<Arc<App>>, request: HeaderMap) 
 }
 
 /// A hash tile or an entry bundle, full or partial.
-pub(super) async fn tile(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ReadError> {
+pub(super) async fn tile(State(app): State<Arc<App>>, uri: Uri, request: HeaderMap) -> Result<Response, ReadError> {
     // Of the path as it was sent, without percent decoding: a tile has one name.
-    let path = uri.path().trim_start_matches('/').parse();
-    let TilePath { kind, index, width } = path.map_err(|_| ReadError::NotThere)?;
+    let path: TilePath = uri.path().trim_start_matches('/').parse().map_err(|_| ReadError::NotThere)?;
+    let TilePath { kind, index, width } = path;
+    // What a path of this log has never changes: its name is its tag.
+    let tag = format!("\"{}-{path}\"", KeyHint::of(&app.log_id));
     let size = app.log.checkpoint().size;
-    let content = match kind {
-        TileKind::Hashes(level) if (Tile { level, index, width }).exists_in(size) => app.log.tile(level, index, width).await?,
-        TileKind::Entries if (Tile { level: 0, index, width }).exists_in(size) => {
-            Some(app.bundles.read(&app.log, index, width).await?)
-        }
-        TileKind::Hashes(_) | TileKind::Entries | TileKind::Data => None,
+    let level = match kind {
+        TileKind::Hashes(level) => level,
+        TileKind::Entries => 0,
+        TileKind::Data => return Err(ReadError::NotThere),
     };
-    content.map(immutable).ok_or(ReadError::NotThere)
+    if !(Tile { level, index, width }).exists_in(size) {
+        return Err(ReadError::NotThere);
+    }
+    if names(&request, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, forever(&tag)).into_response());
+    }
+    let content = match kind {
+        TileKind::Entries => Some(app.bundles.read(&app.log, index, width).await?),
+        TileKind::Hashes(_) | TileKind::Data => app.log.tile(level, index, width).await?,
+    };
+    content.map(|content| (forever(&tag), content).into_response()).ok_or(ReadError::NotThere)
 }
 
 /// The content of a path is fixed for ever: full or partial, it depends on leaves alone.
-fn immutable(content: Bytes) -> Response {
-    let headers = [
+fn forever(tag: &str) -> [(HeaderName, &str); 4] {
+    [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::CACHE_CONTROL, "max-age=604800,immutable"),
+        (header::ETAG, tag),
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-    ];
-    (headers, content).into_response()
+    ]
 }
 
 /// Whether the request's `If-None-Match` names this tag.

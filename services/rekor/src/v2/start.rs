@@ -10,12 +10,12 @@ use keys::{FileKey, Signer as _};
 use merkle::Hash;
 use note::Checkpoint;
 use pki::PublicKey;
-use tlog::{AppendError, Limits, Log, NoteSigner, SignedTreeHead, TreeHeadSigner};
+use tlog::{AppendError, Limits, Log, NoteSigner, Published, SignedTreeHead, TreeHeadSigner};
 
 use super::bundles::Bundles;
 use super::origin::origin_of;
 use super::{App, Config, metric, router};
-use crate::start::{DatabaseAnswers, SharedDatabase, StartError};
+use crate::start::{DatabaseAnswers, SharedDatabase, StartError, record_of};
 
 /// Name of this log in the database that it shares with the other faces.
 pub(super) const LOG_NAME: &str = "rekor-v2";
@@ -61,6 +61,7 @@ pub async fn open_in(
 ) -> Result<RekorV2, StartError> {
     let (identity, signer) = identify(config)?;
     let limits = Limits { entry_bytes: MAX_BODY, ..Limits::default() };
+    let published = Published::recorded(published, record_of(&config.database, config.head_record.as_ref(), LOG_NAME));
     let log = Log::open_with(Arc::new(database.log(LOG_NAME)), signer, clock, published, limits).await?;
     metric::announce();
     let bundles = Bundles::new(u64::from(config.bundle_cache_mib) << 20);

@@ -199,7 +199,9 @@ impl Template {
     async fn new(size: u64) -> Self {
         let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
         let (log, store) = world.sqlite(folder.path()).await;
-        grow(&log, 0..size).await;
+        for from in (0..size).step_by(6_000) {
+            grow(&log, from..size.min(from + 6_000)).await;
+        }
         shut(log, store).await;
         Self { world, folder }
     }
@@ -249,6 +251,32 @@ async fn each_step_of_a_batch_may_fail() {
                     one_fault(template.fixture().await, step, when, crash, same_first).await;
                 }
             }
+        }
+    }
+}
+
+/// Where the first tile of tiles becomes full: 256^2. Larger logs take longer to check, so each fault is tried once, with a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_step_may_fail_where_a_tile_of_tiles_becomes_full() {
+    let template = Template::new(65_535).await;
+    for (step, when) in STEPS.into_iter().flat_map(|step| [(step, When::Before), (step, When::After)]) {
+        let mut fixture = template.fixture().await;
+        let mut size = 65_535;
+        // The entry that completes the tile, and the one after it, each fail once and are sent again.
+        for entry in ["x", "y"] {
+            fixture.faults.plan(&[(step, when)]);
+            let committed = fixture.append(entry).await.is_ok();
+            assert!(fixture.faults.spent() && committed == ((step, when) == (Step::Commit, When::After)));
+            let appended = fixture.append(entry).await.unwrap();
+            verify(&appended);
+            assert_eq!((appended.index, appended.duplicate), (size, committed), "{step:?} {when:?}");
+            size += 1;
+        }
+        fixture.restart().await;
+        assert_eq!(fixture.log.checkpoint().size, size);
+        verify(&fixture.append("z").await.unwrap());
+        if step == Step::Tiles || step == Step::Commit {
+            fixture.world.check(&fixture.log, &fixture.store, size + 1).await;
         }
     }
 }

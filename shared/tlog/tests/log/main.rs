@@ -4,8 +4,11 @@
 mod append;
 mod batches;
 mod common;
+mod disk;
 mod faults;
 mod reads;
 mod recover;
+mod rollback;
 mod sqlite;
+mod tiles;
 mod writers;

@@ -48,6 +48,7 @@ impl Fixture {
             public_url: format!("https://{HOST}"),
             http: ListenConfig::loopback(0),
             database: dir.path().join("rekor.db").into(),
+            head_record: None,
             key: dir.path().join("rekor-v1.pem").into(),
         };
         FileKey::generate(KeyKind::P256).unwrap().create_file(&config.key).unwrap();

@@ -92,6 +92,7 @@ async fn both_faces_live_in_one_file_each_with_a_tree_of_its_own() {
         public_url: "https://log1.rekor.example".into(),
         http: ListenConfig::loopback(0),
         database: fixture.config.database.clone(),
+        head_record: None,
         key: fixture.dir.path().join("rekor-v2.pem").into(),
         bundle_cache_mib: 1,
     };

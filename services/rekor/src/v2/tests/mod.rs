@@ -51,6 +51,7 @@ impl Fixture {
             public_url: "https://log1.rekor.example".into(),
             http: ListenConfig::loopback(0),
             database: dir.path().join("rekor.db").into(),
+            head_record: None,
             key: dir.path().join("rekor.pem").into(),
             bundle_cache_mib: 16,
         };

@@ -170,3 +170,29 @@ async fn an_unchanged_checkpoint_is_not_sent_again() {
     assert_eq!((grown.status, read_checkpoint(rekor.identity(), grown.text()).size), (StatusCode::OK, 1));
     assert_ne!(grown.header("etag"), Some(tag.as_str()));
 }
+
+#[tokio::test]
+async fn a_tile_is_sent_once_and_its_tag_is_its_own() {
+    let (fixture, rekor) = Fixture::empty().await;
+    let router = rekor.router();
+    fixture.fill(&router, 257).await;
+    let mut tags = std::collections::BTreeSet::new();
+    for path in
+        ["/tile/0/000", "/tile/0/000.p/7", "/tile/0/001.p/1", "/tile/1/000.p/1", "/tile/entries/000", "/tile/entries/001.p/1"]
+    {
+        let tag = get(&router, path).await.header("etag").unwrap().to_owned();
+        let again = Request::get(format!("/api/v2{path}")).header("if-none-match", &tag).body(Body::empty()).unwrap();
+        let again = send(&router, again).await;
+        assert_eq!(
+            (again.status, again.body.len(), again.header("etag")),
+            (StatusCode::NOT_MODIFIED, 0, Some(tag.as_str())),
+            "{path}"
+        );
+        assert_eq!(again.header("cache-control"), Some("max-age=604800,immutable"));
+        assert!(tags.insert(tag), "{path}");
+    }
+    // A tag of something that is not there yet says nothing about it.
+    let tag = tags.first().unwrap().replace("0/000", "0/009");
+    let missing = Request::get("/tile/0/009").header("if-none-match", tag).body(Body::empty()).unwrap();
+    assert_eq!(send(&router, missing).await.status, StatusCode::NOT_FOUND);
+}

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use axum::response::IntoResponse as _;
+use chassis::ClientAddress;
 use clock::Clock as _;
 use jiff::SignedDuration;
 use keys::SignError;
@@ -274,6 +275,36 @@ async fn what_finds_no_place_to_wait_is_told_when_to_come_again() {
         assert!(answer.refusal(503, 14).starts_with("reached max pushback; retry: [log_overloaded] "));
         assert_eq!(answer.header("retry-after"), Some("1"));
     }
+}
+
+/// Ten times the places there are, from one client: another one still finds a place, and nothing of what is refused is looked at.
+#[tokio::test]
+async fn one_client_cannot_keep_others_out() {
+    let fixture = Fixture::new();
+    let (signer, router) = moody(&fixture).await;
+    let from = |address: &str, body: Vec<u8>| {
+        let mut request =
+            Request::post("/api/v2/log/entries").header("content-type", "application/json").body(Body::from(body)).unwrap();
+        request.extensions_mut().insert(ClientAddress(Some(address.parse().unwrap())));
+        let router = router.clone();
+        tokio::spawn(async move { send(&router, request).await })
+    };
+    let flood: Vec<_> =
+        join_all((0..20).map(|number| fixture.request(number))).await.into_iter().map(|body| from("192.0.2.1", body)).collect();
+    while flood.iter().filter(|task| task.is_finished()).count() < 19 {
+        tokio::task::yield_now().await;
+    }
+    // Garbage is refused for want of a place, not for what it is.
+    let garbage = from("192.0.2.1", b"garbage".to_vec()).await.unwrap();
+    assert!(garbage.refusal(503, 14).contains("[log_overloaded]"));
+    let other = from("192.0.2.2", fixture.request(100).await);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    signer.turns.add_permits(100);
+    assert_eq!(other.await.unwrap().status, StatusCode::CREATED);
+    let taken = join_all(flood).await.into_iter().filter(|answer| answer.as_ref().unwrap().status == StatusCode::CREATED).count();
+    assert_eq!(taken, 1);
 }
 
 #[tokio::test]

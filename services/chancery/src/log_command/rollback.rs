@@ -1,0 +1,42 @@
+//! `chancery log accept-rollback`: going on with an older database, when there is no newer one.
+
+use serde_json::json;
+use tlog::GivenUp;
+
+use crate::cli::{AcceptRollbackArgs, Output, RecordedLog};
+use crate::config::Config;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+/// `chancery log accept-rollback`
+pub(crate) async fn run(args: &AcceptRollbackArgs, out: Output) -> Outcome {
+    let config = Config::load(&args.config)?;
+    let absent = || Failure::usage("config_no_service", format!("{} has no such log", args.config.display()));
+    let GivenUp { published, stored, kept } = match args.log {
+        RecordedLog::Ctlog => {
+            let section = config.ctlog.as_ref().ok_or_else(absent)?;
+            ctlog::accept(section, args.published).await.map_err(|error| Failure::explained(&error))?
+        }
+        RecordedLog::RekorV2 => {
+            let section = config.rekor_v2.as_ref().ok_or_else(absent)?;
+            rekor::v2::accept(section, args.published).await.map_err(|error| Failure::explained(&error))?
+        }
+        RecordedLog::RekorV1 => {
+            let section = config.rekor_v1.as_ref().ok_or_else(absent)?;
+            rekor::v1::accept(section, args.published).await.map_err(|error| Failure::explained(&error))?
+        }
+    };
+    match out {
+        Output::Text => output::print(&format!(
+            "gave up entries {stored} to {} as published; the log goes on from {stored}\n  \
+             Bundles with those entries still verify for who has no newer checkpoint, and contradict the log for who has.\n  \
+             The signed head that was published is kept in {}\n",
+            published.saturating_sub(1),
+            kept.display()
+        )),
+        Output::Json => {
+            output::print_json(&json!({ "published": published, "stored": stored, "kept": kept.display().to_string() }))
+        }
+    }
+    Ok(())
+}
