@@ -35,6 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("evidence", &["oci", "verify"]),
     ("sign", &["bundle", "entry", "pki", "tsp", "keys", "clock"]),
     ("registry", &["oci"]),
+    ("parsers", &["merkle", "note", "pki", "tsp", "ct", "entry", "bundle", "oci", "tlog"]),
     ("testkit", &["merkle", "note", "pki", "tsp", "ct", "entry", "clock"]),
     // Services: libraries, one per trust domain. No row names another service.
     ("fulcio", &["pki", "ct", "keys", "sqlite", "chassis", "clock"]),
