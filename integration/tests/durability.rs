@@ -70,6 +70,12 @@ async fn written_by_many(lab: &Chancery, connections: usize, each: usize) -> Vec
     writers.join_all().await.concat()
 }
 
+/// How often the server is killed: `cargo xtask soak` says so, else 30 times, or 300 in long runs.
+fn kills() -> usize {
+    let said = std::env::var("CHANCERY_KILLS").ok().map(|number| number.parse().unwrap());
+    said.unwrap_or(if long_runs() { 300 } else { 30 })
+}
+
 /// What clients were told by a server that was then killed.
 #[derive(Default)]
 struct Told {
@@ -90,7 +96,7 @@ impl Told {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_answered_is_lost_by_kill_9_under_load() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let rounds = if long_runs() { 100 } else { 20 };
+    let rounds = kills();
     let mut lab = Chancery::lab().await;
     let env = lab.env().clone();
     let (log, certificates) = (Log::of(&env), CtLog::of(&env));

@@ -8,10 +8,12 @@ mod bench;
 mod ci;
 mod codes;
 mod deps;
+mod fuzz;
 mod layout;
 mod process;
 mod programs;
 mod readme;
+mod soak;
 mod tools;
 
 use std::process::ExitCode;
@@ -46,6 +48,10 @@ enum Command {
     },
     /// Check which crate depends on which, and that `cargo run` and the tests build one feature set
     CheckDeps,
+    /// Kill the services under load, again and again, and check after each time that nothing that was answered is lost
+    Soak(soak::Options),
+    /// Fuzz every parser of outside bytes, each for a while; takes a nightly compiler
+    Fuzz(fuzz::Options),
     /// Measure rate, latency, memory, start-up time and size of an optimised build
     Bench(bench::Options),
 }
@@ -56,6 +62,8 @@ fn main() -> ExitCode {
         Command::Tools { all } => tools::command(all),
         Command::Readme { all } => readme::command(all),
         Command::CheckDeps => deps::command(),
+        Command::Soak(options) => soak::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Bench(options) => bench::run(&options),
     };
     match result {

@@ -88,6 +88,14 @@ pub(crate) fn run<'a>(programs: impl Iterator<Item = &'a TestProgram>, environme
 }
 
 impl TestProgram {
+    /// A command that runs the tests whose names contain `filter`, however long they take.
+    pub(crate) fn command(&self, filter: &str, path: &[PathBuf]) -> Command {
+        let mut command = Command::new(&self.executable);
+        command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder).env("PATH", layout::path_with(path));
+        command.args([filter, "--nocapture"]);
+        command
+    }
+
     fn run(&self, environment: &Environment) -> Result<usize> {
         let begun = Instant::now();
         let log = layout::target().join("xtask").join(format!("{}-{}.log", self.krate, self.target));
