@@ -295,7 +295,7 @@ pub(crate) struct LogFsckArgs {
 )]
 pub(crate) struct AcceptRollbackArgs {
     /// Which log
-    #[arg(value_enum, value_name = "LOG")]
+    #[arg(id = "recorded", value_enum, value_name = "LOG")]
     pub log: RecordedLog,
     /// The file that `chancery init` wrote
     #[arg(long, value_name = "FILE")]
