@@ -7,6 +7,7 @@
 //! What a handler refuses or fails at is put into the answer as a [`Failure`]: converting an error to an answer stays a pure
 //! function, and here is the one place that logs and counts it.
 
+mod drain;
 mod failure;
 mod refusal;
 mod request_id;
@@ -23,7 +24,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
@@ -246,15 +247,17 @@ async fn whole(request: Request, limit: usize, stack: &Stack) -> Result<(Request
         return Ok((request, None));
     }
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let (parts, mut body) = request.into_parts();
     if declared.is_some_and(|length: usize| length > limit) {
+        drain::drain(&parts.headers, body);
         return Err(Refusal::TooLarge { limit });
     }
-    let (parts, mut body) = request.into_parts();
     let (mut read, mut share) = (BytesMut::new(), None);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Refusal::CutShort)?.into_data() else { continue };
         let length = read.len() + data.len();
         if length > limit {
+            drain::drain(&HeaderMap::new(), body);
             return Err(Refusal::TooLarge { limit });
         }
         if length > SMALL_BODY && share.is_none() {

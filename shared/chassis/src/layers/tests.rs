@@ -6,8 +6,10 @@ use axum::routing::{get, post};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::ServiceExt as _;
 
+use super::drain::MOST;
 use super::*;
 
 fn app(stack: Stack) -> Router {
@@ -68,13 +70,10 @@ async fn a_body_is_bounded_whether_it_says_its_length_or_not() {
     let text = "[body_too_large] the body is larger than 8 bytes, the most accepted here\n";
     assert_eq!((status, body.as_str()), (StatusCode::PAYLOAD_TOO_LARGE, text));
 
-    let unread =
-        Body::from_stream(futures_util::stream::poll_fn(|_| -> std::task::Poll<Option<Result<Bytes, std::io::Error>>> {
-            panic!("a body that declares too much is not read")
-        }));
+    let unread = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
     let mut request = send(unread);
     request.headers_mut().insert("content-length", "9".parse().unwrap());
-    assert_eq!(ask(&app, request).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(ask(&app, request).await.0, StatusCode::PAYLOAD_TOO_LARGE, "what declares too much is not waited for");
 }
 
 /// Answers the length of a body, large ones when they are let; says how many large ones are in the handler.
@@ -209,4 +208,62 @@ fn answers_are_counted_under_our_names_and_upstreams() {
     ] {
         assert!(text.contains(line), "{line} missing in:\n{text}");
     }
+}
+
+/// A server with a limit of 8 bytes.
+async fn strict() -> (crate::serve::Serving, std::net::SocketAddr) {
+    let listener = crate::listen::Listener::bind("test", &crate::listen::ListenConfig::loopback(0)).await.unwrap();
+    let address = listener.addresses()[0];
+    let router = app(Stack::new("test").body_limit(8));
+    (crate::serve::Serving::start(listener, router, crate::serve::Limits::default()), address)
+}
+
+const SIZED: &str = "POST /echo HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 6291456\r\n\r\n";
+const CHUNKED: &str = "POST /echo HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+
+fn chunk(bytes: usize) -> Vec<u8> {
+    [format!("{bytes:x}\r\n").into_bytes(), vec![b'x'; bytes], b"\r\n".to_vec()].concat()
+}
+
+/// As many clients do: everything is written before anything is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_still_writing_a_body_too_large_gets_the_answer() {
+    let (_serving, address) = strict().await;
+    let chunked = [CHUNKED.as_bytes(), &chunk(6 << 20), b"0\r\n\r\n"].concat();
+    let sized = [SIZED.as_bytes(), &[b'x'; 6 << 20]].concat();
+    for request in [&sized, &chunked] {
+        for _ in 0..10 {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            for piece in request.chunks(64 << 10) {
+                stream.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("[body_too_large]"), "{answer}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_without_end_is_not_read_for_ever() {
+    let (_serving, address) = strict().await;
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(CHUNKED.as_bytes()).await.unwrap();
+    let (chunk, mut written) = (chunk(1 << 20), 0);
+    while stream.write_all(&chunk).await.is_ok() {
+        written += chunk.len();
+        assert!(written < MOST + (64 << 20), "more than the limit and all buffers on the way");
+    }
+}
+
+/// Who waits for leave to send gets the answer instead.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_to_send_what_is_too_large() {
+    let (_serving, address) = strict().await;
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(SIZED.replace("\r\nhost", "\r\nexpect: 100-continue\r\nhost").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
