@@ -28,7 +28,7 @@ pub use config::{Config, IdentityConfig, Mode, PolicyConfig, PromoterConfig, Req
 pub use error::StartError;
 pub use policy::{Clause, Place, PolicyError, PolicyReport, PolicyResult, Reason, Requirement, TrustError};
 pub use promotion::{AttestationCount, Destination, Promotion, PromotionRequest, PromotionState, Source, Unverified};
-pub use start::{Gateway, create, open};
+pub use start::{Gateway, check, create, open};
 pub use upstream::UpstreamSetupError;
 
 /// What the handlers share.

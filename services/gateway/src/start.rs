@@ -12,7 +12,7 @@ use oci::MAX_NAME_LENGTH;
 use crate::access::Access;
 use crate::blobs::{Blobs, UploadLimits};
 use crate::contents::Contents;
-use crate::policy::{Guard, Policies, TrustRoot};
+use crate::policy::{Guard, Policies, Trusted};
 use crate::promotion::{self, Promoter};
 use crate::store::Store;
 use crate::upstream::{UpstreamClients, Upstreams};
@@ -27,9 +27,22 @@ use crate::{App, Config, StartError, TrustError, api};
 /// # Errors
 /// [`StartError`]: something is there already, or cannot be written.
 pub async fn create(config: &Config) -> Result<(), StartError> {
-    check(config)?;
+    check_addresses(config)?;
     Blobs::create(&config.blobs).await?;
     Store::create(&config.database).await?;
+    Ok(())
+}
+
+/// Checks all that can be checked without opening anything: addresses, secrets, policies, upstreams and the trusted root.
+///
+/// # Errors
+/// [`StartError`], naming what does not fit.
+pub fn check(config: &Config) -> Result<(), StartError> {
+    check_addresses(config)?;
+    Access::load(config)?;
+    let policies = Policies::read(&config.policies, &config.upstreams)?;
+    UpstreamClients::read(&config.upstreams)?;
+    trusted_root(config, &policies)?;
     Ok(())
 }
 
@@ -38,12 +51,15 @@ pub async fn create(config: &Config) -> Result<(), StartError> {
 /// # Errors
 /// [`StartError`], naming what is missing or does not fit.
 pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Gateway, StartError> {
-    check(config)?;
+    check_addresses(config)?;
     let access = Access::load(config)?;
     let policies = Arc::new(Policies::read(&config.policies, &config.upstreams)?);
     let clients = UpstreamClients::read(&config.upstreams)?;
     let proxied = clients.prefixes();
     let trust = trusted_root(config, &policies)?;
+    if let Some(trust) = &trust {
+        trust.announce();
+    }
     let store = Store::open(&config.database, clock.clone()).await?;
     let blobs = Blobs::open(&config.blobs, store.clone(), clock.clone(), UploadLimits::default()).await?;
     let upstreams = Upstreams::new(clients, &store, &blobs, &clock);
@@ -84,13 +100,9 @@ impl Gateway {
 }
 
 /// What policies verify with. Where there is no policy it is used if it is there: a report then says what was verified.
-fn trusted_root(config: &Config, policies: &Policies) -> Result<Option<TrustRoot>, TrustError> {
+fn trusted_root(config: &Config, policies: &Policies) -> Result<Option<Trusted>, TrustError> {
     match &config.trusted_root {
-        Some(path) => {
-            let trust = TrustRoot::load(path)?;
-            tracing::info!(trusted_root = trust.digest().short(), "promotions are verified with {}", path.display());
-            Ok(Some(trust))
-        }
+        Some(path) => Trusted::open(path).map(Some),
         None if policies.is_empty() => Ok(None),
         None => Err(TrustError::Missing),
     }
@@ -110,7 +122,7 @@ impl ReadyCheck for DatabaseAnswers {
 }
 
 /// What can be refused from the configuration alone.
-fn check(config: &Config) -> Result<(), StartError> {
+fn check_addresses(config: &Config) -> Result<(), StartError> {
     let http = ["http://", "https://"].iter().any(|scheme| config.public_url.starts_with(scheme));
     if !http || config.host().is_empty() || config.host().contains(['/', '?', '#', '@', '"', ' ']) {
         return Err(StartError::PublicUrl { url: config.public_url.clone() });

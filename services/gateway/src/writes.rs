@@ -11,7 +11,7 @@ use crate::access::Actor;
 use crate::blobs::{BlobError, Blobs, BodyError, Part, UploadId};
 use crate::policy::{Guard, Guarded};
 use crate::store::{
-    DeleteError, NamedManifest, Put, PutError, PutManifest, References, Store, StoreError, TagExpectation, Unmet,
+    DeleteError, NamedManifest, Put, PutError, PutManifest, References, Store, StoreError, TagExpectation, Unlinked, Unmet,
 };
 
 /// The hosted repositories, as clients write to them.
@@ -131,7 +131,13 @@ impl Writes {
     ) -> Result<bool, WriteError> {
         self.hosted(repository)?;
         self.guard.delete_blob(repository, digest)?;
-        Ok(self.store.unlink_blob(repository, digest).await?)
+        match self.store.unlink_blob(repository, digest).await? {
+            Unlinked::Gone => Ok(true),
+            Unlinked::Absent => Ok(false),
+            Unlinked::Needed(manifest) => {
+                Err(WriteError::BlobNeeded { digest: digest.clone(), manifest, repository: repository.clone() })
+            }
+        }
     }
 
     /// Shows a blob in `to` that `from` has, or any repository if none is named. False where there is none. Whether the caller may
@@ -276,6 +282,16 @@ pub(crate) enum WriteError {
     /// The manifest was not deleted.
     #[error(transparent)]
     Delete(#[from] DeleteError),
+    /// A blob that is not deleted.
+    #[error("blob {digest} is needed by manifest {manifest} of {repository}; delete that first")]
+    BlobNeeded {
+        /// Which.
+        digest: Digest,
+        /// One of those that need it.
+        manifest: Digest,
+        /// Where.
+        repository: RepositoryName,
+    },
     /// The bytes of a blob.
     #[error(transparent)]
     Blob(#[from] BlobError),

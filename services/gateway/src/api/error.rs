@@ -186,6 +186,7 @@ impl ApiError {
                 },
                 WriteError::Guard(refusal) => usual(Word::Denied, refusal.code()),
                 WriteError::Proxied { .. } => usual(Word::Denied, "repository_proxied"),
+                WriteError::BlobNeeded { .. } => with(StatusCode::METHOD_NOT_ALLOWED, Word::Unsupported, "blob_needed"),
                 WriteError::Put(error) => of_put(error),
                 WriteError::Delete(error) => match error {
                     DeleteError::Unmet(_) => with(StatusCode::CONFLICT, Word::Denied, "write_condition"),
@@ -226,6 +227,9 @@ impl IntoResponse for ApiError {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         match &self {
             Self::Method { methods, .. } => drop(headers.insert(header::ALLOW, HeaderValue::from_static(methods))),
+            Self::Write(WriteError::BlobNeeded { .. }) => {
+                drop(headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD")));
+            }
             Self::Access(AccessError::Unauthorized { challenge, .. }) => {
                 if let Ok(challenge) = HeaderValue::from_str(challenge) {
                     headers.insert(header::WWW_AUTHENTICATE, challenge);

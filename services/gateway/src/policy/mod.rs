@@ -3,7 +3,8 @@
 //! - [`Policies`] is the configuration, read and checked: which repositories are under which policy.
 //! - [`decide`] says whether an image meets one: a pure function of the policy and of what [`evidence::examine_claim`] made of the
 //!   bytes that will be copied and of the trusted root. It gives every reason, never the first alone.
-//! - [`TrustRoot`] remembers what it made of a signature, because that never changes.
+//! - [`TrustRoot`] remembers what it made of a signature, because that never changes; [`Trusted`] reads its file again
+//!   before each promotion.
 //! - [`guard`] is what a client may write into a repository under policy: nothing that a tag or a runtime could take for an image.
 
 mod decide;
@@ -11,6 +12,7 @@ pub(crate) mod guard;
 mod report;
 mod rules;
 mod trust;
+mod trusted;
 
 pub(crate) use decide::{Attached, Decision, Examined, Subject, decide};
 pub(crate) use guard::{Guard, Guarded};
@@ -19,6 +21,7 @@ pub use rules::PolicyError;
 pub(crate) use rules::{Policies, Policy};
 pub use trust::TrustError;
 pub(crate) use trust::{TrustRoot, Verdict};
+pub(crate) use trusted::{Current, Trusted};
 
 #[cfg(test)]
 mod tests {

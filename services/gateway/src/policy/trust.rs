@@ -1,5 +1,7 @@
 //! The trusted root, and what was made of signatures with it.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,10 +13,13 @@ use verify::{TrustRootError, Verifier};
 /// How many verdicts are remembered. One is a few hundred bytes.
 const REMEMBERED: u64 = 10_000;
 
+/// The largest file that is read. A trusted root of a hundred logs has a tenth of it.
+pub(super) const MAX_BYTES: u64 = 1 << 20;
+
 /// What a claim proves about a digest, or why it proves nothing.
 pub(crate) type Verdict = Arc<Result<Evidence, Refused>>;
 
-/// Whom to believe: the trusted root as it was at the start.
+/// Whom to believe: a trusted root.
 ///
 /// A verdict never changes for the same claim, subject and trusted root, so it is remembered: by claim and subject in here, and this
 /// belongs to one trusted root.
@@ -52,9 +57,29 @@ impl TrustRoot {
     /// # Errors
     /// [`TrustError`].
     pub(crate) fn load(path: &Path) -> Result<Self, TrustError> {
+        Self::of_file(path, &Self::read(path)?)
+    }
+
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// [`TrustError`].
+    pub(super) fn read(path: &Path) -> Result<String, TrustError> {
         let unreadable = |source| TrustError::Unreadable { path: path.to_owned(), source };
-        let json = std::fs::read_to_string(path).map_err(unreadable)?;
-        Self::parse(&json).map_err(|source| TrustError::Unusable { path: path.to_owned(), source })
+        let mut json = String::new();
+        File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut json)).map_err(unreadable)?;
+        if json.len() as u64 > MAX_BYTES {
+            return Err(unreadable(std::io::Error::other(format!("it is larger than {MAX_BYTES} bytes"))));
+        }
+        Ok(json)
+    }
+
+    /// What the text of the file says.
+    ///
+    /// # Errors
+    /// [`TrustError`].
+    pub(super) fn of_file(path: &Path, json: &str) -> Result<Self, TrustError> {
+        Self::parse(json).map_err(|source| TrustError::Unusable { path: path.to_owned(), source })
     }
 
     pub(crate) fn parse(json: &str) -> Result<Self, TrustRootError> {

@@ -15,7 +15,7 @@ use super::error::GatherError;
 use super::{AttestationCount, Unverified};
 use crate::Require;
 use crate::contents::Contents;
-use crate::policy::{Attached, Examined, Place, Subject, TrustRoot, Verdict};
+use crate::policy::{Attached, Current, Examined, Place, Subject, TrustRoot, Trusted, Verdict};
 
 /// The most signatures and attestations of one promotion that are verified. Each takes milliseconds of a core, and anybody may attach.
 const MAX_CLAIMS: usize = 1_000;
@@ -27,7 +27,7 @@ const KIB_AT_ONCE: u32 = (verify::MAX_BUNDLE >> 10) as u32;
 /// Verifies what claims to be signed.
 #[derive(Debug)]
 pub(super) struct Examiner {
-    trust: Option<Arc<TrustRoot>>,
+    trust: Option<Arc<Trusted>>,
     /// KiB that may be read into memory.
     room: Arc<Semaphore>,
 }
@@ -37,6 +37,8 @@ pub(super) struct Examiner {
 pub(super) struct Examination {
     /// In the order of the closure.
     all: Vec<(Digest, Attached)>,
+    /// Why all of it was verified with a trusted root that is no longer the file's.
+    pub(super) stale: Option<String>,
 }
 
 /// Something attached that is to be looked at.
@@ -63,7 +65,7 @@ enum What {
 
 impl Examiner {
     /// With this trusted root; without one nothing is verified.
-    pub(super) fn new(trust: Option<Arc<TrustRoot>>) -> Self {
+    pub(super) fn new(trust: Option<Arc<Trusted>>) -> Self {
         Self { trust, room: Arc::new(Semaphore::new(KIB_AT_ONCE as usize)) }
     }
 
@@ -76,12 +78,15 @@ impl Examiner {
         repository: &RepositoryName,
     ) -> Result<Examination, GatherError> {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let current = self.current().await;
+        let (trust, stale) = current.map_or((None, None), |current| (Some(current.root), current.stale));
+        let trust = trust.as_ref();
         let examined = stream::iter(todo(closure)).map(|Todo { subject, digest, what }| async move {
             let (layer, examined) = match what {
                 What::Claim { claim, one_of_many, within } => {
                     let layer = one_of_many.then(|| claim.layer.digest.clone());
                     let examined = match within {
-                        true => self.claim(&subject, *claim, contents, repository).await?,
+                        true => self.claim(trust, &subject, *claim, contents, repository).await?,
                         false => Examined::Unread("too many are attached to the image"),
                     };
                     (layer, examined)
@@ -91,18 +96,29 @@ impl Examiner {
             };
             Ok::<_, GatherError>((subject, Attached { digest, layer, examined }))
         });
-        Ok(Examination { all: examined.buffered(cores).try_collect().await? })
+        Ok(Examination { all: examined.buffered(cores).try_collect().await?, stale })
+    }
+
+    /// One trusted root for all of an image.
+    async fn current(&self) -> Option<Current> {
+        let trust = self.trust.clone()?;
+        Some(
+            tokio::task::spawn_blocking(move || trust.current())
+                .await
+                .expect("reading a file does not panic and is not cancelled"),
+        )
     }
 
     /// Reads one claim and verifies it for what it is attached to.
     async fn claim(
         &self,
+        trust: Option<&Arc<TrustRoot>>,
         subject: &Digest,
         claim: Claim,
         contents: &Contents,
         repository: &RepositoryName,
     ) -> Result<Examined, GatherError> {
-        let Some(trust) = self.trust.clone() else {
+        let Some(trust) = trust.cloned() else {
             return Ok(Examined::Unread("there is no trusted root to verify it with"));
         };
         let layer = claim.layer.digest.clone();

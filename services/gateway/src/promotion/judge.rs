@@ -1,5 +1,6 @@
 //! Steps 2 to 4: the whole of it, the policy's word about it, and the evidence that it may be copied.
 
+use chassis::reason::one_line;
 use oci::Target;
 
 use super::closure::{Closure, Role};
@@ -60,6 +61,10 @@ impl Promoter {
         promotion.unverified = examined.unverified();
         if examined.unread() > 0 {
             promotion.warnings.push(format!("{} signatures or attestations were copied and not verified", examined.unread()));
+        }
+        if let Some(reason) = &examined.stale {
+            let kept = "the trusted root was changed and cannot be used; verified with the one from before";
+            promotion.warnings.push(one_line(&format!("{kept}: {reason}")));
         }
         promotion.warnings.extend(examined.hidden().into_iter().take(MAX_HIDDEN).map(|subject| {
             format!(

@@ -41,7 +41,7 @@ pub use self::report::{AttestationCount, Destination, Promotion, PromotionReques
 pub(crate) use self::request::Order;
 use crate::access::Actor;
 use crate::contents::Contents;
-use crate::policy::{Policies, TrustRoot};
+use crate::policy::{Policies, Trusted};
 use crate::store::{Store, StoreError};
 
 /// How many promotions may be under way.
@@ -76,7 +76,7 @@ impl Promoter {
         store: Store,
         contents: Contents,
         policies: Arc<Policies>,
-        trust: Option<TrustRoot>,
+        trust: Option<Trusted>,
         proxied: Vec<RepositoryName>,
         host: &str,
     ) -> Result<Self, StoreError> {

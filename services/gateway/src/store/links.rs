@@ -67,25 +67,47 @@ impl Store {
         .await
     }
 
-    /// Hides a blob from a repository; the others keep it. False if it was not there.
+    /// Hides a blob from a repository; the others keep it. Not while a manifest of the repository names it: whoever pushed that was
+    /// told that all of it is there.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) async fn unlink_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, StoreError> {
+    pub(crate) async fn unlink_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Unlinked, StoreError> {
         const DOING: &str = "hiding a blob";
         let (store, repository, digest) = (self.clone(), repository.clone(), digest.clone());
         self.settled(async move {
             let mut write = store.begin(DOING).await?;
-            let Some(repository) = write.known(&repository).await? else { return Ok(false) };
-            let unlink = sqlx::query("DELETE FROM blob_link WHERE repository = $1 AND digest = $2");
-            let unlink = unlink.bind(repository.id).bind(digest.as_str());
-            let gone = unlink.execute(write.connection()).await.map_err(failed(DOING))?.rows_affected() > 0;
-            write.touch(&Key::blob(&repository.name, &digest));
+            let Some(repository) = write.known(&repository).await? else { return Ok(Unlinked::Absent) };
+            if let Some(manifest) = write.naming(&repository, &digest).await? {
+                return Ok(Unlinked::Needed(manifest));
+            }
+            let gone = write.unlink_blob(&repository, &digest).await?;
             write.commit(DOING).await?;
-            Ok(gone)
+            Ok(if gone { Unlinked::Gone } else { Unlinked::Absent })
         })
         .await
     }
+
+    /// Loses a blob that is needed, as nothing but a damaged database does.
+    #[cfg(test)]
+    pub(crate) async fn lose_blob(&self, repository: &RepositoryName, digest: &Digest) -> bool {
+        let mut write = self.begin("losing a blob").await.unwrap();
+        let repository = write.known(repository).await.unwrap().unwrap();
+        let gone = write.unlink_blob(&repository, digest).await.unwrap();
+        write.commit("losing a blob").await.unwrap();
+        gone
+    }
+}
+
+/// What became of a blob that was to be hidden.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unlinked {
+    /// The repository no longer has it.
+    Gone,
+    /// The repository did not have it.
+    Absent,
+    /// This manifest of the repository names it.
+    Needed(Digest),
 }
 
 impl Write {
@@ -96,5 +118,24 @@ impl Write {
         link.execute(self.connection()).await.map_err(failed("linking a blob"))?;
         self.touch(&Key::blob(&repository.name, digest));
         Ok(())
+    }
+
+    async fn unlink_blob(&mut self, repository: &Repository, digest: &Digest) -> Result<bool, StoreError> {
+        let unlink = sqlx::query("DELETE FROM blob_link WHERE repository = $1 AND digest = $2");
+        let unlink = unlink.bind(repository.id).bind(digest.as_str());
+        let gone = unlink.execute(self.connection()).await.map_err(failed("hiding a blob"))?.rows_affected() > 0;
+        self.touch(&Key::blob(&repository.name, digest));
+        Ok(gone)
+    }
+
+    /// A manifest of the repository in whose text the digest stands. It reads all of them, which is what it costs to have no table
+    /// for something that hardly anybody does.
+    async fn naming(&mut self, repository: &Repository, digest: &Digest) -> Result<Option<Digest>, StoreError> {
+        const DOING: &str = "looking for manifests that need a blob";
+        const NAMING: &str = "SELECT m.digest FROM manifest m JOIN manifest_bytes b ON b.digest = m.digest \
+            WHERE m.repository = $1 AND instr(b.bytes, CAST($2 AS BLOB)) > 0 LIMIT 1";
+        let found = sqlx::query_scalar::<_, String>(NAMING).bind(repository.id).bind(digest.as_str());
+        let found = found.fetch_optional(self.connection()).await.map_err(failed(DOING))?;
+        found.map(|text| rows::digest(&text)).transpose()
     }
 }

@@ -39,6 +39,7 @@ use tokio_util::task::TaskTracker;
 
 use self::cache::Cache;
 pub(crate) use self::error::{DeleteError, PutError, StoreError, TagMoved, Unmet};
+pub(crate) use self::links::Unlinked;
 pub(crate) use self::model::{
     Condition, NamedManifest, Put, PutManifest, References, Referrer, StoredManifest, TagChange, TagExpectation, Tagged,
 };

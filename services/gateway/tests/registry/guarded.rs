@@ -57,6 +57,21 @@ async fn under_policy_what_is_attached_may_come_and_nothing_may_go_that_images_n
 }
 
 #[tokio::test]
+async fn without_a_policy_a_blob_goes_when_no_manifest_needs_it() {
+    let registry = registry().await;
+    let image = registry.image("team/app", "1.0", "layer").await;
+    let blob = format!("/v2/team/app/blobs/{}", Digest::of(b"layer"));
+    let delete = async |path: &str| registry.ask(Method::DELETE, path).await;
+    let answer = delete(&blob).await;
+    answer.refuses(405, "UNSUPPORTED", "blob_needed");
+    assert!(answer.text().contains(image.as_str()), "{}", answer.text());
+    registry.get(&blob).await.is(200);
+    delete(&format!("/v2/team/app/manifests/{image}")).await.is(202);
+    delete(&blob).await.is(202);
+    registry.get(&blob).await.refuses(404, "BLOB_UNKNOWN", "blob_unknown");
+}
+
+#[tokio::test]
 async fn a_view_of_another_registry_is_not_written_to() {
     let registry = registry().await;
     let digest = Digest::of(b"content");

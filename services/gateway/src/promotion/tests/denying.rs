@@ -206,6 +206,27 @@ async fn signatures_in_the_form_of_cosign_2() {
     assert!(world.promote("staging/app:1", "prod/app:3").await.unwrap().warnings.is_empty());
 }
 
+/// A log or authority that is added to the trusted root counts from the next promotion on; a file that cannot be used changes
+/// nothing, and the answer says so.
+#[tokio::test]
+async fn the_trusted_root_is_read_again() {
+    let world = World::new().await;
+    let newer = sigstore::World::new();
+    let image = world.image("staging/app", "v1", &["1"]).await;
+    for (predicate_type, predicate) in [(predicate::SIGNATURE, json!({})), (predicate::SPDX, json!({"packages": []}))] {
+        let bundle = newer.sign(&Signing::about(image.hex(), predicate_type, &predicate));
+        world.bundle("staging/app", &image, predicate_type, &bundle).await;
+    }
+    denied(&world, "staging/app:1").await;
+    let file = world.folder.path().join("trusted_root.json");
+    std::fs::write(&file, "not yet whole").unwrap();
+    let promotion = denied(&world, "staging/app:1").await;
+    assert!(promotion.warnings.iter().any(|warning| warning.contains("verified with the one from before")), "{promotion:?}");
+    std::fs::write(&file, newer.trusted_root.to_string()).unwrap();
+    let promotion = world.promote("staging/app:1", "prod/app:1").await.unwrap();
+    assert_eq!((promotion.state, promotion.warnings.len()), (PromotionState::Done, 0));
+}
+
 /// The signature of one platform, tagged as that of another one or of the index.
 #[tokio::test]
 async fn signatures_under_the_tag_of_another_manifest() {

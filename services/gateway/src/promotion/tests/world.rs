@@ -14,7 +14,7 @@ use testkit::sigstore::{self, IDENTITY, ISSUER, Order as Signing};
 use crate::access::Actor;
 use crate::blobs::{Blobs, Part, UploadLimits};
 use crate::contents::Contents;
-use crate::policy::{Policies, TrustRoot};
+use crate::policy::{Policies, Trusted};
 use crate::promotion::closure::{Admit, Closure};
 use crate::promotion::{Order, Promoter, Promotion, PromotionError};
 use crate::store::{NamedManifest, PutManifest, References, Store, TagExpectation};
@@ -61,7 +61,11 @@ impl World {
         let contents = Contents::new(store.clone(), blobs.clone(), Upstreams::default());
         let read: Vec<crate::PolicyConfig> = serde_json::from_value(policies.clone()).unwrap();
         let read = Arc::new(Policies::read(&read, &[]).unwrap());
-        let trust = TrustRoot::parse(&SIGSTORE.trusted_root.to_string()).unwrap();
+        let path = folder.path().join("trusted_root.json");
+        if !path.exists() {
+            std::fs::write(&path, SIGSTORE.trusted_root.to_string()).unwrap();
+        }
+        let trust = Trusted::open(&path).unwrap();
         let proxied = vec![name("hub")];
         let promoter =
             Promoter::open(store.clone(), contents.clone(), read, Some(trust), proxied, "localhost:5000").await.unwrap();

@@ -1,6 +1,9 @@
 //! What goes with what.
 
+use oci::{Algorithm, Digest};
+
 use super::support::{World, index, name, tag};
+use crate::store::Unlinked;
 
 #[tokio::test]
 async fn a_tag_goes_alone() {
@@ -51,6 +54,27 @@ async fn where_nothing_is_nothing_is_deleted() {
     let world = World::new().await;
     let digest = world.image("a", "layer", &[]).await;
     assert!(!world.store.delete_manifest(&name("nowhere"), &digest, vec![], "tester").await.unwrap());
-    assert!(!world.store.unlink_blob(&name("nowhere"), &digest).await.unwrap());
+    assert_eq!(world.store.unlink_blob(&name("nowhere"), &digest).await.unwrap(), Unlinked::Absent);
     assert_eq!(world.store.repositories(None, 9).await.unwrap(), [name("a")], "asking makes no repository");
+}
+
+/// Which manifest it is, so that whoever cleans up knows what to begin with.
+#[tokio::test]
+async fn a_blob_goes_after_the_manifests_that_name_it() {
+    let world = World::new().await;
+    let image = world.image("a", "layer", &["x"]).await;
+    world.image("b", "other", &["x"]).await;
+    let free = world.blob("a", b"nobody names it").await;
+    let unlink =
+        async |repository: &str, content: &[u8]| world.store.unlink_blob(&name(repository), &Digest::of(content)).await.unwrap();
+    assert_eq!(unlink("a", b"layer").await, Unlinked::Needed(image.clone()));
+    assert_eq!(unlink("a", b"{}").await, Unlinked::Needed(image.clone()), "its configuration, too");
+    assert_eq!(world.store.unlink_blob(&name("a"), &free).await.unwrap(), Unlinked::Gone);
+    let same = Digest::with(Algorithm::Sha512, b"layer");
+    assert_eq!(world.store.unlink_blob(&name("a"), &same).await.unwrap(), Unlinked::Absent, "another name for it is not here");
+    // What another repository needs is no reason.
+    world.blob("a", b"other").await;
+    assert_eq!(unlink("a", b"other").await, Unlinked::Gone);
+    assert!(world.store.delete_manifest(&name("a"), &image, vec![], "tester").await.unwrap());
+    assert_eq!((unlink("a", b"layer").await, unlink("a", b"layer").await), (Unlinked::Gone, Unlinked::Absent));
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::support::{World, descriptor, image, index, name, parse, put, tag};
 use crate::blobs::Durable;
-use crate::store::{NamedManifest, PutError, References, TagExpectation, TagMoved};
+use crate::store::{NamedManifest, PutError, References, TagExpectation, TagMoved, Unlinked};
 
 #[tokio::test]
 async fn bytes_come_back_as_they_were() {
@@ -203,8 +203,8 @@ async fn blobs_are_seen_where_they_are_linked() {
     assert!(world.store.mount_blob(Some(&name("a")), &name("b"), &digest).await.unwrap());
     assert!(world.store.mount_blob(None, &name("c"), &digest).await.unwrap());
     assert_eq!((size("b").await, size("c").await), (Some(7), Some(7)));
-    assert!(world.store.unlink_blob(&name("a"), &digest).await.unwrap());
-    assert!(!world.store.unlink_blob(&name("a"), &digest).await.unwrap());
+    assert_eq!(world.store.unlink_blob(&name("a"), &digest).await.unwrap(), Unlinked::Gone);
+    assert_eq!(world.store.unlink_blob(&name("a"), &digest).await.unwrap(), Unlinked::Absent);
     assert_eq!((size("a").await, size("b").await), (None, Some(7)), "the others keep it");
 }
 
