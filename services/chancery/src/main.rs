@@ -1,6 +1,7 @@
 //! Chancery: a private Sigstore and registry in one binary.
 
 mod anchors;
+mod check;
 mod cli;
 mod compare;
 mod completion;
@@ -62,7 +63,7 @@ async fn run(cli: Cli) -> Outcome<ExitCode> {
             Some(bundle) => verify_command::run(&args, bundle, out)?,
             None => image::verify::run(&args, out).await?,
         },
-        Command::Config(ConfigCommand::Check(args)) => serve::check(&args.config, out).await?,
+        Command::Config(ConfigCommand::Check(args)) => check::run(&args.config, out).await?,
         Command::Fulcio(_) | Command::Ctlog(_) | Command::Rekor(_) | Command::Tsa(_) | Command::Tuf(_) | Command::Gateway(_) => {
             unreachable!("one service alone is run above")
         }

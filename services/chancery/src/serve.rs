@@ -16,7 +16,6 @@ use note::{Checkpoint, SignedNote};
 use rekor::SharedDatabase;
 
 use crate::anchors::{Anchors, RekorAnchors};
-use crate::cli::Output;
 use crate::compare;
 use crate::completion;
 use crate::config::Config;
@@ -25,7 +24,6 @@ use crate::gateway_command;
 use crate::layout::Layout;
 use crate::log_command;
 use crate::names::ServiceName;
-use crate::output;
 
 /// `chancery serve`, and with `only` some services of it.
 pub(crate) async fn run(config_path: &Path, only: Option<&[ServiceName]>, telemetry: Telemetry) -> Outcome<ExitCode> {
@@ -53,7 +51,7 @@ pub(crate) async fn run(config_path: &Path, only: Option<&[ServiceName]>, teleme
 }
 
 /// The installation's folder, as the person would name it.
-fn folder_of(config: &Path) -> &Path {
+pub(crate) fn folder_of(config: &Path) -> &Path {
     config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -250,16 +248,4 @@ pub(crate) fn first_checkpoint(anchors: &RekorAnchors) -> Outcome<Checkpoint> {
 
 fn section<T>(section: Option<&T>) -> &T {
     section.expect("only services with a section are opened")
-}
-
-/// `chancery config check`: everything a start would read, short of binding and serving.
-pub(crate) async fn check(config_path: &Path, out: Output) -> Outcome {
-    let config = Config::load(config_path)?;
-    let services = wanted(&config, None)?;
-    let names: Vec<&str> = services.iter().map(|service| service.section()).collect();
-    match out {
-        Output::Text => output::print(&format!("{} is valid: {}\n", config_path.display(), names.join(", "))),
-        Output::Json => output::print_json(&serde_json::json!({ "valid": true, "services": names })),
-    }
-    Ok(())
 }

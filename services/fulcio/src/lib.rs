@@ -66,16 +66,34 @@ pub async fn create(database: &Path) -> Result<(), JournalError> {
     Journal::create(database).await
 }
 
+/// Checks all that [`open`] checks before it opens its database.
+///
+/// # Errors
+/// [`StartError`].
+pub fn check(config: &Config, signer: Arc<dyn Signer>, clock: &Arc<dyn Clock>) -> Result<(), StartError> {
+    prepare(config, signer, clock).map(drop)
+}
+
+/// Chain, key, log key and issuers.
+fn prepare(
+    config: &Config,
+    signer: Arc<dyn Signer>,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Authority, CtLog, Arc<Issuers>), StartError> {
+    let skew = SignedDuration::try_from(config.not_before_skew.as_std()).unwrap_or(SignedDuration::MAX);
+    let authority = Authority::open(config.certificate_chain.as_path(), signer, skew, clock.now())?;
+    let ct_log = ct_log(config, &authority)?;
+    let issuers = Arc::new(Issuers::new(config, Arc::clone(clock))?);
+    Ok((authority, ct_log, issuers))
+}
+
 /// Checks configuration, chain, key, log key and database, and opens the service. `signer` holds the key of the chain's first
 /// certificate. Nothing is fetched: issuers and the log may come up later.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn open(config: &Config, signer: Arc<dyn Signer>, clock: Arc<dyn Clock>) -> Result<Fulcio, StartError> {
-    let skew = SignedDuration::try_from(config.not_before_skew.as_std()).unwrap_or(SignedDuration::MAX);
-    let authority = Authority::open(config.certificate_chain.as_path(), signer, skew, clock.now())?;
-    let ct_log = ct_log(config, &authority)?;
-    let issuers = Arc::new(Issuers::new(config, Arc::clone(&clock))?);
+    let (authority, ct_log, issuers) = prepare(config, signer, &clock)?;
     let journal = Journal::open(config.database.as_path()).await?;
     let permitted = config.client_signing_algorithms.clone();
     metric::announce();

@@ -76,17 +76,18 @@ impl Listener {
     /// [`BindError`]: a port in use, an address this machine does not have, TLS files that do not fit, or plain HTTP beyond
     /// loopback.
     pub async fn bind(service: &'static str, config: &ListenConfig) -> Result<Self, BindError> {
-        let first = *config.listen.first().ok_or(BindError::NoAddress { service })?;
-        let tls = config.tls.as_ref().map(|files| Tls::load(service, files)).transpose()?;
-        if tls.is_none()
-            && !config.behind_proxy
-            && let Some(address) = config.listen.iter().find(|address| !address.ip().is_loopback())
-        {
-            return Err(BindError::PlainHttp { service, address: *address });
-        }
+        let (first, tls) = read(service, config)?;
         let shared_port = first.port() == 0 && config.listen.len() > 1;
         let sockets = if shared_port { bind_one_port(service, &config.listen)? } else { bind_each(service, &config.listen)? };
         Ok(Self { service, sockets, tls, trusted_proxies: config.trusted_proxies.clone().into() })
+    }
+
+    /// Checks all that [`bind`](Self::bind) does before it binds: addresses, certificate and key.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn check(service: &'static str, config: &ListenConfig) -> Result<(), BindError> {
+        read(service, config).map(drop)
     }
 
     /// The service it was bound for.
@@ -200,6 +201,19 @@ impl Explain for BindError {
 
 fn bind_each(service: &'static str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
     addresses.iter().map(|address| bind(*address).map_err(|source| refused(service, *address, source))).collect()
+}
+
+/// The first address, and what TLS needs. Plain HTTP beyond this machine is refused.
+fn read(service: &'static str, config: &ListenConfig) -> Result<(SocketAddr, Option<Arc<Tls>>), BindError> {
+    let first = *config.listen.first().ok_or(BindError::NoAddress { service })?;
+    let tls = config.tls.as_ref().map(|files| Tls::load(service, files)).transpose()?;
+    if tls.is_none()
+        && !config.behind_proxy
+        && let Some(address) = config.listen.iter().find(|address| !address.ip().is_loopback())
+    {
+        return Err(BindError::PlainHttp { service, address: *address });
+    }
+    Ok((first, tls))
 }
 
 /// One free port for all addresses: the system chooses it on the first; when it is taken on another, it chooses again.

@@ -1,0 +1,75 @@
+//! `chancery config check`: what a start would refuse, but for what only an open database, a bound port or another machine can tell.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chassis::Explain;
+use chassis::listen::Listener;
+use clock::{Clock, SystemClock};
+use keys::FileKey;
+
+use crate::cli::Output;
+use crate::config::Config;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::layout::Layout;
+use crate::names::ServiceName;
+use crate::{compare, completion, output, serve};
+
+/// Checks the configuration at `config_path`. Nothing is opened for writing, bound, served or fetched.
+pub(crate) async fn run(config_path: &Path, out: Output) -> Outcome {
+    let config = Config::load(config_path)?;
+    let services = serve::wanted(&config, None)?;
+    let layout = Layout::new(serve::folder_of(config_path));
+    all(&config, &layout, &services).await.map_err(|mut failure| {
+        failure.set_exit(Exit::Usage);
+        failure
+    })?;
+    let names: Vec<&str> = services.iter().map(|service| service.section()).collect();
+    match out {
+        Output::Text => output::print(&format!("{} is valid: {}\n", config_path.display(), names.join(", "))),
+        Output::Json => output::print_json(&serde_json::json!({ "valid": true, "services": names })),
+    }
+    Ok(())
+}
+
+/// Each service, then whether it is the one that `init` created, where that is known.
+async fn all(config: &Config, layout: &Layout, services: &[ServiceName]) -> Outcome {
+    Listener::check("admin", &config.admin.http).map_err(explained)?;
+    let anchors = layout.anchors().exists().then(|| completion::anchors(layout)).transpose()?;
+    for service in services {
+        let http = serve::listen_config(config, *service).expect("only services with a section are wanted");
+        Listener::check(service.section(), http).map_err(explained)?;
+        one(config, *service).await?;
+        if let Some(anchors) = &anchors {
+            compare::with_anchors(config, layout, *service, anchors)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a service reads before its database. Logs and the trust root read their keys alone, which are compared with the anchors.
+async fn one(config: &Config, service: ServiceName) -> Outcome {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    match service {
+        ServiceName::Fulcio => {
+            let section = config.fulcio.as_ref().expect("only services with a section are wanted");
+            let key = FileKey::load(&section.key)
+                .map_err(|error| Failure::because("fulcio_key", "the certificate authority's key cannot be used", &error))?;
+            fulcio::check(section, Arc::new(key), &clock).map_err(explained)
+        }
+        ServiceName::Tsa => {
+            let section = config.tsa.as_ref().expect("only services with a section are wanted");
+            tsa::open(section, clock).await.map(drop).map_err(explained)
+        }
+        ServiceName::Registry => {
+            let section = config.gateway.as_ref().expect("only services with a section are wanted");
+            gateway::check(section).map_err(explained)
+        }
+        ServiceName::Ctlog | ServiceName::RekorV2 | ServiceName::RekorV1 | ServiceName::Tuf => Ok(()),
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it takes what map_err gives")]
+fn explained(error: impl Explain) -> Failure {
+    Failure::explained(&error)
+}
