@@ -74,7 +74,7 @@ impl Explain for StartError {
         let advice = match self.code() {
             "ca_key_mismatch" => "Configure chain and key of one certificate authority: fulcio.certificate_chain, fulcio.key.",
             "ca_not_valid" => "Check the clock, or issue a new intermediate certificate.",
-            "record_missing" => "Check fulcio.database; an existing installation needs its file back.",
+            "database_missing" => "Check fulcio.database; an existing installation needs its file back.",
             _ => return if let Self::CtLogClient(error) = self { error.advice() } else { None },
         };
         Some(advice.into())
@@ -99,10 +99,10 @@ fn issuer_code(error: &IssuerError) -> &'static str {
 
 fn journal_code(error: &JournalError) -> &'static str {
     match error {
-        JournalError::Exists { .. } => "record_exists",
-        JournalError::Missing { .. } => "record_missing",
-        JournalError::Io { .. } | JournalError::Database { .. } => "record_unusable",
-        JournalError::Foreign { .. } => "record_foreign",
-        JournalError::Schema { .. } => "record_schema",
+        JournalError::Exists { .. } => "database_exists",
+        JournalError::Missing { .. } => "database_missing",
+        JournalError::Io { .. } | JournalError::Database { .. } => "database_failed",
+        JournalError::Foreign { .. } => "database_foreign",
+        JournalError::Schema { .. } => "database_schema_unknown",
     }
 }

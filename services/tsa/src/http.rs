@@ -59,7 +59,7 @@ async fn ping() -> &'static str {
 }
 
 async fn unknown_path(uri: Uri) -> Response {
-    let reason = chassis::reason::coded("not_found", &format!("path {} was not found", uri.path()));
+    let reason = chassis::reason::coded("path_not_found", &format!("path {} was not found", uri.path()));
     json_error(StatusCode::NOT_FOUND, &reason)
 }
 

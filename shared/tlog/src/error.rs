@@ -49,8 +49,8 @@ impl AppendError {
             Self::Overloaded { .. } => "log_overloaded",
             Self::TooLarge { .. } => "log_entry_too_large",
             Self::Frozen => "log_frozen",
-            Self::Closed => "log_closing",
-            Self::ClockStepped(_) => "log_clock_stepped",
+            Self::Closed => "shutting_down",
+            Self::ClockStepped(_) => "clock_stepped",
             Self::Sign(_) => "log_sign_failed",
             Self::Store(_) => "log_store_failed",
         }

@@ -130,7 +130,7 @@ async fn while_the_clock_is_behind_fulcio_is_asked_to_wait_a_second() {
     fixture.clock.advance(jiff::SignedDuration::from_secs(-5));
     let leaf = fixture.authority.precertificate().await;
     let answer = fixture.add_pre_chain(&fixture.authority.whole(&leaf)).await;
-    answer.refused(503, "log_clock_stepped", "signing resumes when it has caught up");
+    answer.refused(503, "clock_stepped", "signing resumes when it has caught up");
     assert_eq!(answer.headers["retry-after"], "1");
     // What is logged already is promised again.
     let again = fixture.add_pre_chain(&fixture.authority.whole(&precertificate)).await;

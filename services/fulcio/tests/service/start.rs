@@ -86,7 +86,7 @@ async fn configuration_that_cannot_work() {
         (|c| c["ct_log"]["public_key"] = c["certificate_chain"].clone(), "ct_key_unusable", "expected PUBLIC KEY"),
         (|c| c["ct_log"]["url"] = json!("localhost:6962"), "ct_url_invalid", "not an http or https URL"),
         (|c| c["ct_log"]["ca_cert"] = json!("/nowhere"), "ca_file_unreadable", "ct_log.ca_cert"),
-        (|c| c["database"] = json!("/nowhere/fulcio.db"), "record_missing", "chancery init"),
+        (|c| c["database"] = json!("/nowhere/fulcio.db"), "database_missing", "chancery init"),
         (
             |c| c["issuers"] = json!([{ "issuer_url": "https://x", "type": "ci-provider", "ci_provider": "jenkins" }]),
             "ci_provider_invalid",
@@ -112,7 +112,7 @@ async fn configuration_that_cannot_work() {
 async fn the_record_is_created_once_and_only_ours_is_opened() {
     let f = Fixture::new().await;
     let path = f.config.database.as_path();
-    assert_eq!(StartError::from(fulcio::create(path).await.unwrap_err()).code(), "record_exists");
+    assert_eq!(StartError::from(fulcio::create(path).await.unwrap_err()).code(), "database_exists");
     f.sign_as(&f.email_token(), EMAIL).await.leaf();
     let signer = Arc::new(FileKey::from_pem(&f.authority.key).unwrap());
     let (config, clock) = (f.config.clone(), f.clock.clone());
@@ -123,7 +123,7 @@ async fn the_record_is_created_once_and_only_ours_is_opened() {
     for content in [b"no database, but long enough to be one".repeat(200), Vec::new()] {
         let overwrite = move |config: &mut Value| std::fs::write(config["database"].as_str().unwrap(), content).unwrap();
         let (code, message) = refused(start(&ca.certificates.concat(), &ca.key, overwrite).await);
-        assert!(["record_unusable", "record_foreign"].contains(&code), "{message}");
+        assert!(["database_failed", "database_foreign"].contains(&code), "{message}");
     }
 }
 

@@ -90,7 +90,7 @@ impl IntoResponse for ReadError {
     fn into_response(self) -> Response {
         let (status, code, reason) = match &self {
             Self::NotThere => (StatusCode::NOT_FOUND, Code::NotFound, "tile_not_found"),
-            Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown, "log_store"),
+            Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown, "log_store_failed"),
         };
         let mut response = problem(status, code, &coded(reason, &self.to_string()));
         // What is missing now may be there in a second.

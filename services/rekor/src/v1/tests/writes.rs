@@ -341,13 +341,13 @@ async fn a_clock_that_stepped_back_and_a_log_that_closes_hold_entries_up() {
     fixture.fill(&router, 1).await;
     fixture.clock.set(fixture.clock.now() - SignedDuration::from_secs(60));
     let answer = submit(&router, &fixture.proposal(1).await).await;
-    answer.refused(503, 503, "the log waits for its clock", "log_clock_stepped");
+    answer.refused(503, 503, "the log waits for its clock", "clock_stepped");
     assert_eq!(answer.header("retry-after"), Some("1"));
     fixture.clock.advance(SignedDuration::from_secs(61));
     assert_eq!(verify(rekor.identity(), &submit(&router, &fixture.proposal(1).await).await.entry()), (1, 2));
 
     rekor.app().log.clone().close().await;
-    submit(&router, &fixture.proposal(2).await).await.refused(503, 503, "closing, try again", "log_closing");
+    submit(&router, &fixture.proposal(2).await).await.refused(503, 503, "closing, try again", "shutting_down");
 }
 
 /// Signs while it works.

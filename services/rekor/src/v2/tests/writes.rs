@@ -198,7 +198,7 @@ async fn a_clock_that_stepped_back_holds_entries_up() {
     fixture.fill(&router, 1).await;
     fixture.clock.set(fixture.clock.now() - SignedDuration::from_secs(60));
     let answer = submit(&router, fixture.request(1).await).await;
-    assert!(answer.refusal(503, 14).starts_with("reached max pushback; retry: [log_clock_stepped] "));
+    assert!(answer.refusal(503, 14).starts_with("reached max pushback; retry: [clock_stepped] "));
     assert_eq!(answer.header("retry-after"), Some("1"));
     fixture.clock.advance(SignedDuration::from_secs(61));
     assert_eq!(verify(rekor.identity(), &submit(&router, fixture.request(1).await).await.entry()), (1, 2));
@@ -210,7 +210,7 @@ async fn a_log_that_closes_sends_callers_away_for_a_moment() {
     let router = rekor.router();
     rekor.app().log.clone().close().await;
     let answer = submit(&router, fixture.request(0).await).await;
-    assert!(answer.refusal(503, 14).starts_with("reached max pushback; retry: [log_closing] "));
+    assert!(answer.refusal(503, 14).starts_with("reached max pushback; retry: [shutting_down] "));
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
 
