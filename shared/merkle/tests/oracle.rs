@@ -44,7 +44,7 @@ fn assert_paths_agree(
 ) {
     assert_eq!(Some(*ours.root_at(size as u64).as_bytes()), theirs.root());
     for index in indexes {
-        let proof = ours.prove(&ProofPlan::inclusion(index as u64, size as u64).unwrap());
+        let proof = ours.prove(&ProofPlan::inclusion(index as u64, size as u64).expect("the tree has this leaf"));
         let bytes: Vec<_> = proof.iter().map(|hash| *hash.as_bytes()).collect();
         assert_eq!(bytes, theirs.proof(&[index]).proof_hashes(), "leaf {index} of {size}");
     }

@@ -269,9 +269,11 @@ impl OpenError {
                 details.extend([format!("tile      level {level}, number {index}"), format!("found     {what}")]);
             }
             Self::EntryDamaged { index, what, .. } => details.extend([format!("entry     {index}"), format!("found     {what}")]),
-            Self::Record { record, source, .. } => details.extend([format!("record    {record}"), format!("found     {source}")]),
+            Self::Record { record, source, .. } => {
+                details.extend([format!("record    {record}"), format!("found     {source}")]);
+            }
             Self::RecordForeign { record, what, .. } => {
-                details.extend([format!("record    {record}"), format!("found     {what}")])
+                details.extend([format!("record    {record}"), format!("found     {what}")]);
             }
             Self::RolledBack { stored, published, known, .. } => {
                 details.extend([

@@ -38,10 +38,10 @@ pub(crate) async fn run(args: &LogFsckArgs, out: Output) -> Outcome {
     };
     match out {
         Output::Text => {
-            output::print(&checked.iter().map(|checked| text(checked, depth, Style::of_stdout())).collect::<String>())
+            output::print(&checked.iter().map(|checked| text(checked, depth, Style::of_stdout())).collect::<String>());
         }
         Output::Json => {
-            output::print_json(&json!({ "deep": args.deep, "checked": checked.iter().map(document).collect::<Vec<_>>() }))
+            output::print_json(&json!({ "deep": args.deep, "checked": checked.iter().map(document).collect::<Vec<_>>() }));
         }
     }
     Ok(())

@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &AcceptRollbackArgs, out: Output) -> Outcome {
             kept.display()
         )),
         Output::Json => {
-            output::print_json(&json!({ "published": published, "stored": stored, "kept": kept.display().to_string() }))
+            output::print_json(&json!({ "published": published, "stored": stored, "kept": kept.display().to_string() }));
         }
     }
     Ok(())
