@@ -184,7 +184,7 @@ impl Connection {
         Self { stream, received: Vec::with_capacity(8 << 10), scratch: vec![0; 256 << 10] }
     }
 
-    /// Sends a request in parts, and reads its answer, which has a `Content-Length` or no body, to the end.
+    /// Sends a request in parts, and reads its answer to the end.
     ///
     /// # Panics
     /// The server is gone.
@@ -194,8 +194,16 @@ impl Connection {
         }
         self.received.clear();
         let (mut answer, length) = loop {
-            if let Some(answer) = begun_answer(&self.received) {
-                break answer;
+            match begun_answer(&self.received) {
+                // Servers that do not know beforehand how long it will be.
+                Some((mut answer, Length::Chunked)) => {
+                    if let Some(body) = unchunked(&answer.body) {
+                        answer.body = body;
+                        return answer;
+                    }
+                }
+                Some((answer, Length::Known(length))) => break (answer, length),
+                None => {}
             }
             let read = self.stream.read_buf(&mut self.received).await.expect("the server is there");
             assert!(read > 0, "the server closed the connection after {} bytes", self.received.len());
@@ -217,15 +225,45 @@ impl Connection {
 /// How much of a body is kept, about.
 const KEPT: usize = 64 << 10;
 
+/// How long a body is.
+#[derive(Debug, PartialEq, Eq)]
+enum Length {
+    Known(usize),
+    /// It comes in chunks (RFC 9112 §7.1).
+    Chunked,
+}
+
 /// An answer whose head is complete, with what has come of its body, and how long that will be.
-fn begun_answer(received: &[u8]) -> Option<(Answer, usize)> {
+fn begun_answer(received: &[u8]) -> Option<(Answer, Length)> {
     let end = received.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = String::from_utf8(received[..end].to_vec()).expect("headers are ASCII");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
     let answer = Answer { status, head, body: received[end + 4..].to_vec() };
-    assert_eq!(answer.header("transfer-encoding"), None, "{}", answer.head);
+    if answer.header("transfer-encoding").is_some_and(|encoding| encoding.eq_ignore_ascii_case("chunked")) {
+        return Some((answer, Length::Chunked));
+    }
     let length = answer.header("content-length").map_or(0, |length| length.parse().expect("a length is a number"));
-    Some((answer, length))
+    Some((answer, Length::Known(length)))
+}
+
+/// The body that chunks carry, once the last of them is there.
+fn unchunked(mut chunks: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = chunks.windows(2).position(|window| window == b"\r\n")?;
+        let size = std::str::from_utf8(&chunks[..end]).expect("a chunk's size is text");
+        let size = usize::from_str_radix(size.trim(), 16).expect("a chunk's size is a hexadecimal number");
+        // Each chunk ends with a line break of its own; after the empty one there are no trailers.
+        let after = end + 2 + size + 2;
+        if chunks.len() < after {
+            return None;
+        }
+        body.extend_from_slice(&chunks[end + 2..end + 2 + size]);
+        chunks = &chunks[after..];
+        if size == 0 {
+            return Some(body);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -239,8 +277,19 @@ mod tests {
             assert_eq!(begun_answer(&bytes[..end]), None, "{end}");
         }
         let (answer, length) = begun_answer(&bytes[..bytes.len() - 2]).unwrap();
-        assert_eq!((answer.status, answer.body.as_slice(), length), (201, b"hel".as_slice(), 5));
+        assert_eq!((answer.status, answer.body.as_slice(), length), (201, b"hel".as_slice(), Length::Known(5)));
         assert_eq!((answer.header("content-length"), answer.header("content")), (Some("5"), None));
+    }
+
+    #[test]
+    fn chunks_are_a_body_when_the_last_one_is_there() {
+        let head = b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(begun_answer(head).unwrap().1, Length::Chunked);
+        let chunks = b"5\r\nhello\r\nA\r\n, world\r\n!\r\n0\r\n\r\n";
+        for end in 0..chunks.len() {
+            assert_eq!(unchunked(&chunks[..end]), None, "{end}");
+        }
+        assert_eq!(unchunked(chunks), Some(b"hello, world\r\n!".to_vec()));
     }
 
     #[tokio::test]

@@ -190,17 +190,18 @@ impl std::fmt::Display for Ran {
     }
 }
 
-/// A client that is installed at a pinned version.
+/// A client that is installed at a pinned version; of a tool with several programs, `TOOL/PROGRAM`.
 ///
 /// # Panics
 /// It is not installed; says how.
 #[must_use]
 pub fn pinned(name: &str) -> PathBuf {
+    let (name, program) = name.split_once('/').unwrap_or((name, name));
     let version = VERSIONS.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     let version = version.unwrap_or_else(|| panic!("{name} is not in xtask/tools/versions"));
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache"));
-    let program = cache.join("chancery/tools").join(format!("{name}-{version}/bin/{name}"));
+    let program = cache.join("chancery/tools").join(format!("{name}-{version}/bin/{program}"));
     assert!(program.exists(), "{name} {version} is not installed; run: cargo xtask tools (--all for heavy clients)");
     program
 }

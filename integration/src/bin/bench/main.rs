@@ -13,6 +13,7 @@ use integration::ca;
 use integration::load::{Measured, Requests};
 use integration::people::EMAIL;
 use integration::rekor::{Entry, new_key};
+use integration::rekor_v1::EntryV1;
 use process::{cpu_time, resident_mib, shown};
 use testkit::{Chancery, Launch};
 
@@ -31,6 +32,9 @@ struct Options {
     /// The registry alone
     #[arg(long)]
     registry: bool,
+    /// The Rekor v1 log alone
+    #[arg(long, conflicts_with = "registry")]
+    rekor_v1: bool,
 }
 
 /// More than any machine answers in one run; making them is not measured.
@@ -55,9 +59,14 @@ async fn main() {
 
     let limit = Duration::from_secs(options.seconds);
     if !options.registry {
-        measure_sigstore(&lab, options.seconds, limit).await;
+        if !options.rekor_v1 {
+            measure_sigstore(&lab, options.seconds, limit).await;
+        }
+        measure_rekor_v1(&lab, &options, limit).await;
     }
-    registry::measure(&lab, folder.path(), limit / 3, options.manifests).await;
+    if !options.rekor_v1 {
+        registry::measure(&lab, folder.path(), limit / 3, options.manifests).await;
+    }
     println!();
     println!("| what | |");
     println!("| --- | ---: |");
@@ -82,11 +91,27 @@ async fn measure_sigstore(lab: &Chancery, seconds: u64, limit: Duration) {
     println!();
 }
 
+/// The log of older clients.
+async fn measure_rekor_v1(lab: &Chancery, options: &Options, limit: Duration) {
+    const PATH: &str = "/api/v1/log/entries";
+    println!("| Rekor v1 entries | clients | per second | p50 | p99 | server CPU per request |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    for clients in [1, 64, 512] {
+        let count = if clients == 1 { options.seconds * 1_000 } else { options.seconds * PER_SECOND };
+        measure("Chancery", entries_v1(&lab.env().url("CHANCERY_REKOR_V1_URL", PATH), count), clients, limit, lab.pid()).await;
+    }
+    println!();
+}
+
 async fn measure(what: &str, requests: Requests, clients: usize, limit: Duration, server: u32) {
     eprintln!("measuring {what} with {clients} clients");
     let before = cpu_time(server);
     let measured: Measured = requests.send(clients, limit).await;
-    let cpu = (cpu_time(server) - before) / measured.answered as u32;
+    row(what, clients, &measured, cpu_time(server) - before);
+}
+
+fn row(what: &str, clients: usize, measured: &Measured, cpu: Duration) {
+    let cpu = cpu / measured.answered as u32;
     let (p50, p99) = (shown(measured.percentile(50)), shown(measured.percentile(99)));
     println!("| {what} | {clients} | {:.0} | {p50} | {p99} | {} |", measured.rate(), shown(cpu));
 }
@@ -95,6 +120,11 @@ fn entries(lab: &Chancery, count: u64) -> Requests {
     let key = new_key();
     let bodies = (0..count).map(|_| Entry::by(&key).request.to_string().into_bytes());
     Requests::new(&lab.env().url("CHANCERY_REKOR_URL", "/api/v2/log/entries"), "application/json", 201, bodies)
+}
+
+fn entries_v1(url: &str, count: u64) -> Requests {
+    let key = new_key();
+    Requests::new(url, "application/json", 201, (0..count).map(|_| EntryV1::by(&key).request.into_bytes()))
 }
 
 fn certificates(lab: &Chancery, count: u64) -> Requests {
