@@ -28,6 +28,12 @@ pub(crate) struct Anchors {
     /// The Rekor v1 log; none in an installation that was made before there was one, and has not got it since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rekor_v1: Option<RekorAnchors>,
+    /// The later shards of the Rekor v2 log, the second first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rekor_v2_shards: Vec<RekorAnchors>,
+    /// The later trees of the Rekor v1 log, the second first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rekor_v1_shards: Vec<RekorAnchors>,
     /// The timestamp authority.
     pub tsa: TsaAnchors,
     /// The trust root.
@@ -37,6 +43,9 @@ pub(crate) struct Anchors {
     /// Digest of the one before it, while it is being replaced: until that is done, either may lie there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trusted_root_before: Option<String>,
+    /// What replaces it, as `chancery log` calls it: run again, it makes the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<String>,
 }
 
 /// See [`Anchors`].
@@ -70,8 +79,25 @@ pub(crate) struct RekorAnchors {
     /// The log's key; for an ECDSA key this is also its log id.
     pub key: String,
     /// The checkpoint over the entries that the log was created with: every later tree must contain that one, so a database with another
-    /// beginning is noticed even under the same key.
+    /// beginning is noticed even under the same key. Of a frozen log it is the last one.
     pub checkpoint: String,
+    /// Of a later Rekor v2 shard: where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// Of a later shard: when all clients know of it. From then on they are told to write to a Rekor v2 shard; a Rekor v1 tree takes
+    /// entries when the one before it is frozen, which is not to be earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// Since when it takes no more entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Timestamp>,
+}
+
+impl RekorAnchors {
+    /// A log that takes entries, the first of its kind.
+    pub(crate) fn new(origin: String, key: String, checkpoint: String) -> Self {
+        Self { origin, key, checkpoint, public_url: None, from: None, frozen: None }
+    }
 }
 
 /// See [`Anchors`].
@@ -183,20 +209,26 @@ mod tests {
             },
             ctlog: LogAnchors { origin: "ctlog.corp.example".into(), key: "44".into() },
             rekor_v2: RekorAnchors {
-                origin: "log1.rekor.corp.example".into(),
-                key: "55".into(),
-                checkpoint: "log1.rekor.corp.example\n2\n".into(),
+                frozen: Some("2026-11-22T09:14:03.25Z".parse().unwrap()),
+                ..rekor("log1.rekor.corp.example", "55")
             },
-            rekor_v1: Some(RekorAnchors {
-                origin: "rekor-v1.corp.example - 12".into(),
-                key: "66".into(),
-                checkpoint: "rekor-v1.corp.example - 12\n2\n".into(),
-            }),
+            rekor_v1: Some(rekor("rekor-v1.corp.example - 12", "66")),
+            rekor_v2_shards: vec![RekorAnchors {
+                public_url: Some("https://log2.rekor.corp.example".into()),
+                from: Some("2026-11-22T09:14:03Z".parse().unwrap()),
+                ..rekor("log2.rekor.corp.example", "77")
+            }],
+            rekor_v1_shards: vec![rekor("rekor-v1.corp.example - 13", "88")],
             tsa: TsaAnchors { root_certificate: "dd".into(), certificate: "ee".into(), key: "ff".into() },
             tuf: TufAnchors { root_json: "00".into(), snapshot_key: "11".into(), timestamp_key: "22".into() },
             trusted_root: "33".into(),
             trusted_root_before: None,
+            unfinished: None,
         }
+    }
+
+    fn rekor(origin: &str, key: &str) -> RekorAnchors {
+        RekorAnchors::new(origin.into(), key.into(), format!("{origin}\n2\n"))
     }
 
     #[test]
@@ -209,9 +241,12 @@ mod tests {
     /// What installations wrote that were made before there was a Rekor v1 log.
     #[test]
     fn older_anchors_are_read() {
-        let older = Anchors { rekor_v1: None, ..anchors() };
+        let rekor_v2 = rekor("log1.rekor.corp.example", "55");
+        let older = Anchors { rekor_v1: None, rekor_v2, rekor_v1_shards: vec![], rekor_v2_shards: vec![], ..anchors() };
         let text = older.to_json();
-        assert!(!text.contains("rekor_v1") && !text.contains("trusted_root_before"), "{text}");
+        for new in ["rekor_v1", "trusted_root_before", "unfinished", "shards", "frozen", "from", "\"public_url\""] {
+            assert!(!text.contains(new), "{text}");
+        }
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         assert_eq!(Anchors::load(file.path()).unwrap(), older);

@@ -67,7 +67,7 @@ pub(crate) enum Command {
     Tuf(ConfigArgs),
     /// Run the registry alone, or give one to an installation without
     Gateway(GatewayArgs),
-    /// Look after transparency logs: check one, give one to an installation without
+    /// Look after transparency logs: show and check them, give one to an installation without, or let one follow another
     #[command(subcommand)]
     Log(LogCommand),
     /// Copy an image with everything attached to it to another repository, if its policy allows it
@@ -246,12 +246,18 @@ pub(crate) struct AddArgs {
 /// `chancery log …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
+    /// Show the logs and their shards
+    List(DirArgs),
     /// Give a transparency log to an installation that was made without it
     Add(LogAddArgs),
     /// Check everything that a log has against what it signed
     Fsck(LogFsckArgs),
     /// Go on with an older database than was published, knowing what that costs
     AcceptRollback(AcceptRollbackArgs),
+    /// Make the log that is to follow another, with a key of its own
+    NewShard(NewShardArgs),
+    /// Let a log take no more entries; it is read and believed as before
+    Freeze(LogFreezeArgs),
 }
 
 /// `chancery log fsck`
@@ -295,8 +301,11 @@ pub(crate) struct LogFsckArgs {
 )]
 pub(crate) struct AcceptRollbackArgs {
     /// Which log
-    #[arg(id = "recorded", value_enum, value_name = "LOG")]
-    pub log: RecordedLog,
+    #[arg(value_enum, value_name = "LOG")]
+    pub which: RecordedLog,
+    /// Which shard of it
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub shard: u32,
     /// The file that `chancery init` wrote
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
@@ -318,6 +327,64 @@ pub(crate) enum RecordedLog {
     RekorV1,
 }
 
+/// `chancery log new-shard`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:  chancery log new-shard rekor-v2 --dir /srv/chancery --public-url rekor-v2=https://log2.rekor.corp.example\n\n\
+    Stop the transparency log first. Makes key and log, signs the trust root anew with the log in it, and appends one item to a list in\n\
+    chancery.yaml. It may be run again."
+)]
+pub(crate) struct NewShardArgs {
+    /// Which log
+    #[arg(value_enum, value_name = "LOG")]
+    pub which: ShardedLog,
+    /// The installation's folder
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// What clients call a shard of rekor-v2, on a host without a log; https://logN.rekor.DOMAIN where the services are below one domain
+    #[arg(long, value_name = "rekor-v2=URL")]
+    pub public_url: Option<PublicUrl>,
+    /// How long clients get to learn of it; as long as they may keep an old trust root, seven days, unless told otherwise
+    #[arg(long, value_name = "DURATION")]
+    pub starts_in: Option<chassis::config::Duration>,
+    /// Where tuf-targets.pem is, the key that was taken offline; keys/offline in the installation's folder unless told otherwise
+    #[arg(long, value_name = "DIR")]
+    pub offline_keys: Option<PathBuf>,
+}
+
+/// `chancery log freeze`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  chancery log freeze rekor-v1 --dir /srv/chancery\n\n\
+    Stop the transparency log first. This cannot be undone. It may be run again.")]
+pub(crate) struct LogFreezeArgs {
+    /// Which log
+    #[arg(value_enum, value_name = "LOG")]
+    pub which: ShardedLog,
+    /// The installation's folder
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Which shard of it; the oldest that takes entries unless told otherwise
+    #[arg(long, value_name = "NUMBER")]
+    pub shard: Option<u32>,
+    /// Also before all clients know of the next one
+    #[arg(long)]
+    pub now: bool,
+    /// Where tuf-targets.pem is, the key that was taken offline; keys/offline in the installation's folder unless told otherwise
+    #[arg(long, value_name = "DIR")]
+    pub offline_keys: Option<PathBuf>,
+}
+
+/// Logs that can have several shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShardedLog {
+    /// Each shard at a host of its own.
+    #[value(name = "rekor-v2")]
+    RekorV2,
+    /// All trees at one URL.
+    #[value(name = "rekor-v1")]
+    RekorV1,
+}
+
 /// `chancery log add`
 #[derive(Debug, Args)]
 #[command(after_help = "Example:  chancery log add rekor-v1 --dir /srv/chancery --offline-keys /media/offline\n\n\
@@ -326,7 +393,7 @@ pub(crate) enum RecordedLog {
 pub(crate) struct LogAddArgs {
     /// Which log
     #[arg(value_enum, value_name = "LOG")]
-    pub log: AddedLog,
+    pub which: AddedLog,
     /// The installation's folder
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
@@ -443,6 +510,29 @@ impl Command {
             Self::Tuf(args) => Some((&[ServiceName::Tuf], &args.config)),
             Self::Gateway(args) => args.config.as_deref().map(|config| (&[ServiceName::Registry] as &[ServiceName], config)),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    /// A name that a global flag has too is found by nothing but a command line.
+    #[test]
+    fn the_commands_of_log_are_read() {
+        for line in [
+            "log list --dir d",
+            "log add rekor-v1 --dir d --offline-keys k",
+            "log new-shard rekor-v2 --dir d --public-url rekor-v2=https://log2.rekor.corp.example --starts-in 24h",
+            "log freeze rekor-v1 --dir d --shard 1 --now --log info",
+            "log accept-rollback rekor-v2 --config c --published 3",
+            "log fsck --deep https://log1.rekor.corp.example",
+        ] {
+            let words = std::iter::once("chancery").chain(line.split(' '));
+            assert!(matches!(Cli::try_parse_from(words).unwrap().command, Command::Log(_)), "{line}");
         }
     }
 }

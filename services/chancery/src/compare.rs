@@ -6,7 +6,7 @@ use chassis::config::FilePath;
 use keys::{FileKey, Signer as _};
 use pki::{Certificate, PublicKey};
 
-use crate::anchors::{Anchors, sha256_hex};
+use crate::anchors::{Anchors, RekorAnchors, sha256_hex};
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::layout::{Layout, names};
@@ -29,12 +29,14 @@ pub(crate) fn with_anchors(config: &Config, layout: &Layout, service: ServiceNam
         }),
         ServiceName::RekorV2 => config.rekor_v2.as_ref().map_or(Ok(()), |section| {
             same_url(service, &section.public_url, anchors)?;
-            same_key("the transparency log's key", &section.key, &anchors.rekor_v2.key)
+            same_key("the transparency log's key", &section.key, &anchors.rekor_v2.key)?;
+            same_shards(service, &config.rekor_v2_shards, &anchors.rekor_v2_shards, anchors)
         }),
         ServiceName::RekorV1 => config.rekor_v1.as_ref().map_or(Ok(()), |section| {
             same_url(service, &section.public_url, anchors)?;
             let expected = anchors.rekor_v1.as_ref().ok_or_else(|| unknown(service))?;
-            same_key("the key of the transparency log v1", &section.key, &expected.key)
+            same_key("the key of the transparency log v1", &section.key, &expected.key)?;
+            same_shards(service, &config.rekor_v1_shards, &anchors.rekor_v1_shards, anchors)
         }),
         ServiceName::Tsa => config.tsa.as_ref().map_or(Ok(()), |section| {
             same_url(service, &section.public_url, anchors)?;
@@ -61,7 +63,54 @@ fn is_ours(path: &Path, ours: &Path) -> bool {
     path == ours || path.canonicalize().is_ok_and(|path| ours.canonicalize().is_ok_and(|ours| path == ours))
 }
 
-/// Where a run of `log add` was cut off, the file may be the one from before it.
+/// A later shard, as the configuration has it.
+trait Configured {
+    fn key(&self) -> &FilePath;
+    /// Where it is, when that is its own.
+    fn public_url(&self) -> Option<&str>;
+}
+
+impl Configured for rekor::v2::ShardConfig {
+    fn key(&self) -> &FilePath {
+        &self.key
+    }
+
+    fn public_url(&self) -> Option<&str> {
+        Some(&self.public_url)
+    }
+}
+
+impl Configured for rekor::v1::ShardConfig {
+    fn key(&self) -> &FilePath {
+        &self.key
+    }
+
+    fn public_url(&self) -> Option<&str> {
+        None
+    }
+}
+
+fn same_shards(service: ServiceName, found: &[impl Configured], expected: &[RekorAnchors], anchors: &Anchors) -> Outcome {
+    // A run of `log new-shard` that was cut off enters the shard here before it is in the configuration.
+    let least = expected.len() - usize::from(anchors.unfinished.is_some() && !expected.is_empty());
+    if !(least..=expected.len()).contains(&found.len()) {
+        return Err(Failure::new("anchor_mismatch", format!("the {} has other shards than were created", service.title()))
+            .detail(format!("found     {} after the first", found.len()))
+            .detail(format!("expected  {}", expected.len()))
+            .advise("Set their list in chancery.yaml back to what `chancery log new-shard` wrote."));
+    }
+    for (number, (found, expected)) in (2..).zip(found.iter().zip(expected)) {
+        same_key(&format!("the key of shard {number} of the {}", service.title()), found.key(), &expected.key)?;
+        if let (Some(found), Some(expected)) = (found.public_url(), &expected.public_url)
+            && found != expected
+        {
+            return Err(url_changed(&format!("shard {number} of the {}", service.title()), found, expected));
+        }
+    }
+    Ok(())
+}
+
+/// Where a run of `chancery log` was cut off, the file may be the one from before it.
 fn same_trusted_root(path: &Path, anchors: &Anchors) -> Outcome {
     match &anchors.trusted_root_before {
         Some(before) if same_file(path, before).is_ok() => Ok(()),
@@ -74,10 +123,14 @@ fn same_url(service: ServiceName, found: &str, anchors: &Anchors) -> Outcome {
     if found == expected {
         return Ok(());
     }
-    Err(Failure::new("public_url_changed", format!("the public URL of {service} is not the one it was created with"))
+    Err(url_changed(service.as_str(), found, expected))
+}
+
+fn url_changed(what: &str, found: &str, expected: &str) -> Failure {
+    Failure::new("public_url_changed", format!("the public URL of {what} is not the one it was created with"))
         .detail(format!("configuration  {found}"))
         .detail(format!("created with   {expected}"))
-        .advise("It is part of origins, the trusted root and signing configs, so clients would refuse what this service signs. Set it back."))
+        .advise("It is part of origins, the trusted root and signing configs, so clients would refuse what this service signs. Set it back.")
 }
 
 fn unknown(service: ServiceName) -> Failure {

@@ -1,4 +1,4 @@
-//! Completing an installation that was made when there was less to it: what `gateway add` and `log add` have in common.
+//! Changing an installation that is there: what `gateway add` and the commands of `log` have in common.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -19,27 +19,27 @@ use crate::serve;
 #[derive(Debug)]
 pub(crate) struct Completion<'a> {
     layout: &'a Layout,
-    service: ServiceName,
+    /// Of whatever keeps it from being done.
+    code: &'static str,
     /// Of the folder itself: nothing is left behind, and every file in it may be replaced meanwhile.
     _lock: File,
 }
 
 impl<'a> Completion<'a> {
-    /// Begins to give `service` to the installation in `layout`.
+    /// Begins to change the installation in `layout`; what keeps that from being done is reported under `code`.
     ///
     /// # Errors
     /// Another run is under way.
-    pub(crate) fn begin(layout: &'a Layout, service: ServiceName) -> Outcome<Self> {
-        let lock = File::open(layout.dir()).map_err(|error| unwritable(service, layout.dir(), &error))?;
-        lock.try_lock().map_err(|error| {
-            Failure::because(failed_code(service), format!("another process is completing {}", layout.dir().display()), &error)
-        })?;
-        Ok(Self { layout, service, _lock: lock })
+    pub(crate) fn begin(layout: &'a Layout, code: &'static str) -> Outcome<Self> {
+        let lock = File::open(layout.dir()).map_err(|error| unwritable(code, layout.dir(), &error))?;
+        lock.try_lock()
+            .map_err(|error| Failure::because(code, format!("another process is changing {}", layout.dir().display()), &error))?;
+        Ok(Self { layout, code, _lock: lock })
     }
 
     /// What was made so far stays.
     pub(crate) fn unwritable(&self, path: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
-        unwritable(self.service, path, error)
+        unwritable(self.code, path, error)
     }
 
     /// `chancery.yaml` as it will be with `section` at its end, read as any start will read it: nothing is made for a file that cannot
@@ -47,20 +47,50 @@ impl<'a> Completion<'a> {
     ///
     /// # Errors
     /// It cannot.
-    pub(crate) fn prepare(&self, section: &str) -> Outcome<Prepared> {
-        let config = self.layout.config();
-        let failed = |error: io::Error| self.unwritable(&config, &error);
-        let mut text = std::fs::read(&config).map_err(failed)?;
-        text.extend_from_slice(if text.ends_with(b"\n") { b"\n" } else { b"\n\n" });
-        text.extend_from_slice(section.as_bytes());
-        let file = Replacement::of(&config, &text).map_err(failed)?;
-        let read = chassis::config::load::<Config>(file.file.path(), &chassis::config::Environment::empty()).ok();
-        let read = read.filter(|config| serve::listen_config(config, self.service).is_some()).ok_or_else(|| {
-            Failure::new(failed_code(self.service), format!("{} cannot take a section at its end", config.display()))
+    pub(crate) fn prepare(&self, section: &str, service: ServiceName) -> Outcome<Prepared> {
+        let prepared = self.prepare_text(|text| appended(text, section))?;
+        prepared.filter(|prepared| serve::listen_config(&prepared.config, service).is_some()).ok_or_else(|| {
+            Failure::new(self.code, format!("{} cannot take a section at its end", self.layout.config().display()))
                 .detail(section.to_owned())
                 .advise("Nothing was changed. Write the section into the file yourself where it fits, and remove it again once its files exist; or give the file block style at its top level and run this again.")
-        })?;
-        Ok(Prepared { file, config: read })
+        })
+    }
+
+    /// `chancery.yaml` as it will be with `item` at the end of `list`, and with nothing else changed.
+    ///
+    /// # Errors
+    /// It cannot take that.
+    pub(crate) fn prepare_item(&self, list: &str, item: &str) -> Outcome<Prepared> {
+        let value = |config: &Config| serde_json::to_value(config).unwrap_or_default();
+        let path = self.layout.config();
+        let before = chassis::config::load::<Config>(&path, &chassis::config::Environment::empty());
+        let before = value(&before.map_err(|error| Failure::explained(&error))?);
+        let longer_by_one = |prepared: &Prepared| {
+            let mut after = value(&prepared.config);
+            let added = after[list].as_array_mut().and_then(Vec::pop);
+            if after[list].as_array().is_some_and(Vec::is_empty) {
+                after.as_object_mut().map(|config| config.remove(list));
+            }
+            added.is_some() && after == before
+        };
+        let prepared = self.prepare_text(|text| with_item(text, list, item))?;
+        prepared.filter(longer_by_one).ok_or_else(|| {
+            Failure::new(self.code, format!("{} cannot take an item at the end of its list {list}", path.display()))
+                .detail(format!("- {item}"))
+                .advise(format!(
+                    "Nothing was changed. Give the list {list} block style, with items indented below it, and run this again."
+                ))
+        })
+    }
+
+    /// `chancery.yaml` after an edit; none when it cannot be read any more.
+    fn prepare_text(&self, edit: impl FnOnce(&str) -> String) -> Outcome<Option<Prepared>> {
+        let path = self.layout.config();
+        let failed = |error: io::Error| self.unwritable(&path, &error);
+        let text = std::fs::read_to_string(&path).map_err(failed)?;
+        let file = Replacement::of(&path, edit(&text).as_bytes()).map_err(failed)?;
+        let read = chassis::config::load::<Config>(file.file.path(), &chassis::config::Environment::empty()).ok();
+        Ok(read.map(|config| Prepared { file, config }))
     }
 
     /// Makes `prepared` the configuration.
@@ -97,7 +127,33 @@ impl<'a> Completion<'a> {
     }
 }
 
-/// The configuration with the section, under another name.
+/// A text with a section at its end.
+fn appended(text: &str, section: &str) -> String {
+    let gap = if text.ends_with('\n') { "\n" } else { "\n\n" };
+    format!("{text}{gap}{section}")
+}
+
+/// A text with an item after the last one of a list at its top level; with the list at its end when there is none.
+///
+/// Whether that is what was wanted is for who reads the result to find out: YAML has more spellings than are looked for here.
+fn with_item(text: &str, list: &str, item: &str) -> String {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let is_head = |line: &&str| line.strip_prefix(list).is_some_and(|rest| rest.starts_with(':'));
+    let Some(head) = lines.iter().position(is_head) else {
+        return appended(text, &format!("{list}:\n  - {item}\n"));
+    };
+    let of_list = |line: &&&str| line.starts_with([' ', '-']) || line.trim().is_empty();
+    let below: Vec<&&str> = lines[head + 1..].iter().take_while(of_list).collect();
+    let length = below.iter().rposition(|line| !line.trim().is_empty()).map_or(0, |last| last + 1);
+    let first = below.iter().find(|line| line.trim_start().starts_with('-'));
+    let indent = first.map_or(2, |line| line.len() - line.trim_start().len());
+    let (before, after) = lines.split_at(head + 1 + length);
+    let before = before.concat();
+    let gap = if before.ends_with('\n') { "" } else { "\n" };
+    format!("{before}{gap}{:indent$}- {item}\n{}", "", after.concat())
+}
+
+/// The configuration after a change, under another name.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     file: Replacement,
@@ -153,17 +209,9 @@ fn give_to_owner(dir: &Path, path: &Path) -> io::Result<()> {
     if ours.uid() == 0 { std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())) } else { Ok(()) }
 }
 
-fn unwritable(service: ServiceName, path: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
-    Failure::because(failed_code(service), format!("{} cannot be written", path.display()), error)
+fn unwritable(code: &'static str, path: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
+    Failure::because(code, format!("{} cannot be written", path.display()), error)
         .advise("What was made so far stays and is kept: mend the cause and run this again.")
-}
-
-/// The code of whatever keeps a service from being added.
-pub(crate) const fn failed_code(service: ServiceName) -> &'static str {
-    match service {
-        ServiceName::Registry => "gateway_add_failed",
-        _ => "log_add_failed",
-    }
 }
 
 /// A step that is done.
@@ -231,4 +279,24 @@ pub(crate) fn lab_port(config: &Config, service: ServiceName) -> u16 {
         .as_ref()
         .is_some_and(|fulcio| fulcio.http.listen.first().is_some_and(|address| address.port() == ServiceName::Fulcio.port()));
     if well_known { service.port() } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_goes_to_the_end_of_its_list() {
+        for (before, after) in [
+            ("a: 1\n", "a: 1\n\nlist:\n  - x\n"),
+            ("a: 1", "a: 1\n\nlist:\n  - x\n"),
+            ("list:\n  - w\n", "list:\n  - w\n  - x\n"),
+            ("list:\n  - w", "list:\n  - w\n  - x\n"),
+            ("list: # of things\n- v\n- w\n\nb: 2\n", "list: # of things\n- v\n- w\n- x\n\nb: 2\n"),
+            ("list:\n    - v: 1\n      w: 2\n# of b\nb: 2\n", "list:\n    - v: 1\n      w: 2\n    - x\n# of b\nb: 2\n"),
+            ("lists:\n  - w\n", "lists:\n  - w\n\nlist:\n  - x\n"),
+        ] {
+            assert_eq!(with_item(before, "list", "x"), after);
+        }
+    }
 }

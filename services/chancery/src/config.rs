@@ -23,6 +23,12 @@ pub(crate) struct Config {
     /// The Rekor v1 log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rekor_v1: Option<rekor::v1::Config>,
+    /// The later shards of the Rekor v2 log, the second first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rekor_v2_shards: Vec<rekor::v2::ShardConfig>,
+    /// The later trees of the Rekor v1 log, the second first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rekor_v1_shards: Vec<rekor::v1::ShardConfig>,
     /// The timestamp authority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tsa: Option<tsa::Config>,

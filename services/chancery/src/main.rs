@@ -54,9 +54,12 @@ async fn run(cli: Cli) -> Outcome<ExitCode> {
         Command::Gateway(GatewayArgs { command: Some(GatewayCommand::Add(args)), .. }) => {
             gateway_command::run_add(&args, out).await?;
         }
+        Command::Log(LogCommand::List(args)) => log_command::run_list(&args, out)?,
         Command::Log(LogCommand::Add(args)) => log_command::run_add(&args, out).await?,
         Command::Log(LogCommand::Fsck(args)) => log_command::fsck::run(&args, out).await?,
         Command::Log(LogCommand::AcceptRollback(args)) => log_command::rollback::run(&args, out).await?,
+        Command::Log(LogCommand::NewShard(args)) => log_command::run_new_shard(&args, out).await?,
+        Command::Log(LogCommand::Freeze(args)) => log_command::run_freeze(&args, out).await?,
         Command::Promote(args) => return image::promote::run(&args, out).await,
         Command::Tree(args) => image::tree::run(&args, out).await?,
         Command::Verify(args) => match &args.bundle {

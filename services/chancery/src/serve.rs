@@ -44,7 +44,7 @@ pub(crate) async fn run(config_path: &Path, only: Option<&[ServiceName]>, teleme
         );
     }
     let sockets = Sockets::bind(&config, &wanted).await?;
-    let services = open(&config, &layout, sockets.services).await?;
+    let services = open(&config, &layout, sockets.services, sockets.shards).await?;
     let process = Process::new(services).grace(config.grace.as_std()).admin(sockets.admin, telemetry);
     let ended = process.start().until(shutdown).await;
     Ok(ExitCode::from(u8::from(ended.exit_code() != 0)))
@@ -113,6 +113,8 @@ pub(crate) fn listen_config(config: &Config, service: ServiceName) -> Option<&ch
 pub(crate) struct Sockets {
     /// One per service.
     pub services: Vec<(ServiceName, Listener)>,
+    /// Of the later shards of the Rekor v2 log, in their order, when that is one of the services.
+    pub shards: Vec<Listener>,
     /// Health and metrics.
     pub admin: Listener,
 }
@@ -126,7 +128,11 @@ impl Sockets {
             let http = listen_config(config, *service).expect("only services with a section are asked for");
             bound.push((*service, bind(service.section(), http).await?));
         }
-        Ok(Self { services: bound, admin })
+        let mut shards = Vec::new();
+        for shard in config.rekor_v2_shards.iter().filter(|_| services.contains(&ServiceName::RekorV2)) {
+            shards.push(bind("rekor_v2_shards", &shard.http).await?);
+        }
+        Ok(Self { services: bound, shards, admin })
     }
 }
 
@@ -137,13 +143,25 @@ pub(crate) async fn bind(name: &'static str, http: &chassis::config::ListenConfi
 
 /// Opens each service behind its listener. Order matters for the person who reads a refusal: first what the databases and keys say of
 /// themselves, then whether they are the ones that `init` created.
-pub(crate) async fn open(config: &Config, layout: &Layout, listeners: Vec<(ServiceName, Listener)>) -> Outcome<Vec<Service>> {
+pub(crate) async fn open(
+    config: &Config,
+    layout: &Layout,
+    listeners: Vec<(ServiceName, Listener)>,
+    shards: Vec<Listener>,
+) -> Outcome<Vec<Service>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let anchors = completion::anchors(layout)?;
     let mut databases = Databases::default();
     let mut services = Vec::new();
+    let mut shards = shards.into_iter();
     for (name, listener) in listeners {
         services.push(open_one(config, name, listener, &anchors, &clock, &mut databases).await?);
+        if let (ServiceName::RekorV2, Some(first)) = (name, &config.rekor_v2) {
+            for (position, (shard, listener)) in config.rekor_v2_shards.iter().zip(shards.by_ref()).enumerate() {
+                let anchors = anchors.rekor_v2_shards.get(position);
+                services.push(open_v2(&shard.beside(first), position + 2, listener, anchors, &clock, &mut databases).await?);
+            }
+        }
         compare::with_anchors(config, layout, name, &anchors)?;
     }
     Ok(services)
@@ -198,20 +216,20 @@ async fn open_one(
         }
         ServiceName::RekorV2 => {
             let section = section(config.rekor_v2.as_ref());
-            let (database, published) = (databases.open(&section.database).await?, first_checkpoint(&anchors.rekor_v2)?);
-            let log = rekor::v2::open_in(section, database, clock, Some(published))
-                .await
-                .map_err(|error| Failure::explained(&error))?;
-            let service = Service::new(listener, log.router()).ready_when(log.ready());
-            Ok(service.finish_with(log.close()))
+            open_v2(section, 1, listener, Some(&anchors.rekor_v2), &clock, databases).await
         }
         ServiceName::RekorV1 => {
             let section = section(config.rekor_v1.as_ref());
             // Without an anchor, which is compared next, nothing is known of what was published.
-            let published = anchors.rekor_v1.as_ref().map(first_checkpoint).transpose()?;
+            let shards: Vec<_> = anchors.rekor_v1.iter().chain(&anchors.rekor_v1_shards).collect();
+            let published: Vec<_> = shards.iter().map(|shard| first_checkpoint(shard).map(Some)).collect::<Outcome<_>>()?;
             let database = databases.open(&section.database).await?;
-            let log =
-                rekor::v1::open_in(section, database, clock, published).await.map_err(|error| Failure::explained(&error))?;
+            let log = rekor::v1::open_shards(section, &config.rekor_v1_shards, database, clock, &published)
+                .await
+                .map_err(|error| Failure::explained(&error))?;
+            for (frozen, shard) in log.frozen().into_iter().zip(shards) {
+                same_end(frozen, shard)?;
+            }
             let service = Service::new(listener, log.router()).ready_when(log.ready());
             Ok(service.finish_with(log.close()))
         }
@@ -235,6 +253,38 @@ async fn open_one(
             Ok(service.finish_with(gateway.close()))
         }
     }
+}
+
+/// Opens a shard of the Rekor v2 log. Without an anchor, which is compared next, nothing is known of what was published.
+async fn open_v2(
+    section: &rekor::v2::Config,
+    number: usize,
+    listener: Listener,
+    anchors: Option<&RekorAnchors>,
+    clock: &Arc<dyn Clock>,
+    databases: &mut Databases,
+) -> Outcome<Service> {
+    let published = anchors.map(first_checkpoint).transpose()?;
+    let database = databases.open(&section.database).await?;
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    let log = rekor::v2::open_shard(section, number, database, clock.clone(), published)
+        .await
+        .map_err(|error| Failure::explained(&error))?;
+    anchors.map_or(Ok(()), |anchors| same_end(log.is_frozen(), anchors))?;
+    let service = Service::new(listener, log.router()).ready_when(log.ready());
+    Ok(service.finish_with(log.close()))
+}
+
+/// A log that was frozen must be so: else its database is from before, and would take entries after the last checkpoint.
+fn same_end(frozen: bool, anchors: &RekorAnchors) -> Outcome {
+    if frozen || anchors.frozen.is_none() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "anchor_mismatch",
+        format!("the transparency log {} was frozen, and its database says that it is not", anchors.origin),
+    )
+    .advise("Restore the newest backup of the database. What was frozen never takes entries again."))
 }
 
 /// What every tree of the log must contain.

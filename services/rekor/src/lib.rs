@@ -11,4 +11,4 @@ mod start;
 pub mod v1;
 pub mod v2;
 
-pub use start::{SharedDatabase, StartError};
+pub use start::{Frozen, SharedDatabase, StartError};

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use chassis::config::FilePath;
 use chassis::reason::{causes, chain};
 use chassis::{Explain, ReadyCheck};
+use jiff::Timestamp;
 use keys::KeyFileError;
 use tlog::sqlite::{Database, DatabaseError, SqliteStore};
-use tlog::{Log, OpenError, RollbackError, UnsuitableSigner};
+use tlog::{AppendError, Log, OpenError, RollbackError, UnsuitableSigner};
 
 use crate::host::OriginError;
 
@@ -41,10 +42,41 @@ impl SharedDatabase {
     }
 }
 
-/// Where a log's newest published head is kept: where the configuration says, else beside the database's file.
-pub(crate) fn record_of(database: &Path, configured: Option<&FilePath>, log: &str) -> PathBuf {
-    let beside = || database.with_added_extension(format!("{log}.head"));
-    configured.map_or_else(beside, |path| path.as_ref().to_owned())
+/// Name of a shard of a log in its database; the first has none but the face's.
+pub(crate) fn log_name(face: &str, shard: u32) -> String {
+    if shard <= 1 { face.to_owned() } else { format!("{face}-{shard}") }
+}
+
+/// A log that takes no more entries.
+#[derive(Debug, Clone)]
+pub struct Frozen {
+    /// Whether that was done now; else it was so before.
+    pub made: bool,
+    /// Since when.
+    pub since: Timestamp,
+    /// The last signed checkpoint, over all its entries.
+    pub checkpoint: String,
+}
+
+impl Frozen {
+    /// Freezes `log`, and closes it.
+    pub(crate) async fn now(log: Log) -> Result<Self, StartError> {
+        let made = !log.checkpoint().last;
+        let last = log.freeze().await.map_err(StartError::Freeze)?;
+        log.close().await;
+        Ok(Self { made, since: last.time, checkpoint: last.note.clone() })
+    }
+}
+
+/// Where a shard's newest published head is kept: where the configuration says, else beside the database's file. Of a later shard it has
+/// its number.
+pub(crate) fn record_of(database: &Path, configured: Option<&FilePath>, face: &str, shard: u32) -> PathBuf {
+    let beside = || database.with_added_extension(format!("{}.head", log_name(face, shard)));
+    let named = |path: &FilePath| match shard {
+        0 | 1 => path.as_ref().to_owned(),
+        later => path.as_ref().with_added_extension(later.to_string()),
+    };
+    configured.map_or_else(beside, named)
 }
 
 /// Ready while the database answers.
@@ -83,6 +115,9 @@ pub enum StartError {
     /// A rollback was not accepted.
     #[error(transparent)]
     Rollback(#[from] RollbackError),
+    /// The last head could not be written.
+    #[error("the transparency log could not be frozen")]
+    Freeze(#[source] AppendError),
     /// The first entries could not be written.
     #[error("the transparency log was made, and its entry {number} could not be written")]
     Seed {
@@ -103,6 +138,7 @@ impl Explain for StartError {
             Self::Database(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::Rollback(error) => error.code(),
+            Self::Freeze(error) => error.code(),
             Self::Seed { .. } => "log_seed",
         }
     }
@@ -112,7 +148,9 @@ impl Explain for StartError {
             Self::Database(error) => error.details(),
             Self::Log(error) => error.details().into_iter().chain(causes(error.source())).collect(),
             Self::Rollback(error) => error.details(),
-            Self::PublicUrl(_) | Self::KeyFile(_) | Self::Signer(_) | Self::Seed { .. } => causes(self.source()),
+            Self::PublicUrl(_) | Self::KeyFile(_) | Self::Signer(_) | Self::Freeze(_) | Self::Seed { .. } => {
+                causes(self.source())
+            }
         }
     }
 
@@ -124,6 +162,7 @@ impl Explain for StartError {
             Self::PublicUrl(_) => "Set the public_url of the log to the one it was created with.",
             Self::KeyFile(_) => "Restore the key file from a backup; the key of a log is never made anew.",
             Self::Signer(_) => "Use the key that the log was created with.",
+            Self::Freeze(_) => "Mend the cause and run the command again: what was frozen stays so.",
             Self::Seed { .. } => "Mend the cause and run the command again; `chancery init` starts over by itself.",
         };
         Some(advice.to_owned())

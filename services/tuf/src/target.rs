@@ -118,6 +118,21 @@ impl Target {
         Self { name: name(which.name()), bytes: pem.into().into_bytes(), custom: Some(Custom { sigstore }) }
     }
 
+    /// The key of a later tree of the Rekor v1 log in PEM: clients that select by usage believe it beside that of the first.
+    #[must_use]
+    pub fn rekor_shard(number: u32, pem: impl Into<String>, uri: impl Into<String>) -> Self {
+        Self { name: name(&format!("rekor_{number}.pub")), ..Self::legacy(Legacy::Rekor, pem, uri) }
+    }
+
+    /// The same when its service uses it no more: clients go on believing what it signed, and say so.
+    #[must_use]
+    pub fn retired(mut self) -> Self {
+        if let Some(custom) = &mut self.custom {
+            custom.sigstore.status = Status::Expired;
+        }
+        self
+    }
+
     /// Any other file.
     #[must_use]
     pub fn other(name: TargetName, bytes: Vec<u8>) -> Self {

@@ -87,14 +87,14 @@ pub(crate) type Added = completion::Added<Step>;
 /// Another run is under way, or something cannot be written.
 pub(crate) async fn complete(layout: &Layout, addition: Addition) -> Outcome<Added> {
     // 1. One run at a time.
-    let completion = Completion::begin(layout, ServiceName::Registry)?;
+    let completion = Completion::begin(layout, "gateway_add_failed")?;
     if let Some(gateway) = Config::load(&layout.config())?.gateway {
         return Ok(Added { public_url: gateway.public_url, steps: Vec::new() });
     }
 
     // 2. The configuration as it will be.
     let section = section::text(&addition.public_url, &addition.http, addition.issuer.as_deref());
-    let prepared = completion.prepare(&section)?;
+    let prepared = completion.prepare(&section, ServiceName::Registry)?;
     let gateway = prepared.config.gateway.as_ref().expect("a prepared configuration has the section");
 
     // 3. The token, 4. the folder of blobs and the database, complete when they get their names.

@@ -206,6 +206,9 @@ fn anchors(
     let certificate = |certificate: Option<&pki::Certificate>| {
         certificate.map(|certificate| hex::encode(certificate.fingerprint())).unwrap_or_default()
     };
+    let rekor = |origin: &String, log: &::keys::FileKey, checkpoint: &String| {
+        RekorAnchors::new(origin.clone(), key(log), checkpoint.clone())
+    };
     let anchors = Anchors {
         version: VERSION,
         created,
@@ -216,16 +219,10 @@ fn anchors(
             intermediate_key: key(&keys.intermediate),
         },
         ctlog: LogAnchors { origin: ctlog_origin(plan), key: key(&keys.ctlog) },
-        rekor_v2: RekorAnchors {
-            origin: logs.v2.identity.origin.clone(),
-            key: key(&keys.rekor_v2),
-            checkpoint: logs.v2.checkpoint.clone(),
-        },
-        rekor_v1: Some(RekorAnchors {
-            origin: logs.v1.identity.origin.clone(),
-            key: key(&keys.rekor_v1),
-            checkpoint: logs.v1.checkpoint.clone(),
-        }),
+        rekor_v2: rekor(&logs.v2.identity.origin, &keys.rekor_v2, &logs.v2.checkpoint),
+        rekor_v1: Some(rekor(&logs.v1.identity.origin, &keys.rekor_v1, &logs.v1.checkpoint)),
+        rekor_v2_shards: Vec::new(),
+        rekor_v1_shards: Vec::new(),
         tsa: TsaAnchors {
             root_certificate: certificate(keys.tsa_chain.last()),
             certificate: certificate(keys.tsa_chain.first()),
@@ -238,6 +235,7 @@ fn anchors(
         },
         trusted_root: sha256_hex(trusted_root),
         trusted_root_before: None,
+        unfinished: None,
     };
     distinct_keys(&anchors)?;
     Ok(anchors)
@@ -245,8 +243,9 @@ fn anchors(
 
 /// Clients know logs by their key ids alone.
 pub(crate) fn distinct_keys(anchors: &Anchors) -> Outcome {
-    let logs = [Some(&anchors.ctlog.key), Some(&anchors.rekor_v2.key), anchors.rekor_v1.as_ref().map(|log| &log.key)];
-    let keys: Vec<&String> = logs.into_iter().flatten().collect();
+    let later = anchors.rekor_v2_shards.iter().chain(&anchors.rekor_v1_shards);
+    let rekor = std::iter::once(&anchors.rekor_v2).chain(&anchors.rekor_v1).chain(later);
+    let keys: Vec<&String> = std::iter::once(&anchors.ctlog.key).chain(rekor.map(|log| &log.key)).collect();
     if keys.iter().enumerate().any(|(position, key)| keys[..position].contains(key)) {
         return Err(Failure::new("key_shared", "two logs would have the same key id"));
     }

@@ -1,7 +1,7 @@
 //! What clients are told: the trusted root, the signing configs, and the TUF repository around them.
 
 use bundle::{
-    CertificateAuthority, ClientTrustConfig, DocumentError, Publishable, Service, SigningConfig, Subject, TransparencyLog,
+    CertificateAuthority, ClientTrustConfig, DocumentError, Publishable, Service, SigningConfig, Subject, Time, TransparencyLog,
     TrustedRoot, ValidFor,
 };
 use jiff::Timestamp;
@@ -110,6 +110,55 @@ impl Documents {
                 operator: operator.unwrap_or_default(),
             });
         }
+        Self::of(trusted_root, signing_config)
+    }
+
+    /// The documents with `shard` beside the logs that are in them. One that is in them already stays as it is.
+    ///
+    /// # Errors
+    /// As [`Documents::new`].
+    pub(crate) fn with_shard(
+        mut trusted_root: TrustedRoot,
+        mut signing_config: SigningConfig,
+        shard: &NewShard<'_>,
+    ) -> Result<Self, DocumentError> {
+        let NewLog { url, key, since } = shard.log;
+        let trusted = TransparencyLog::new(url, key, shard.id, ValidFor::since(since));
+        if !trusted_root.tlogs.iter().any(|known| known.log_id == trusted.log_id) {
+            trusted_root.tlogs.push(trusted);
+            trusted_root.tlogs.sort_by_key(|log| log.public_key.valid_for.start);
+        }
+        let logs = &mut signing_config.rekor_tlog_urls;
+        if let (Some(from), false) = (shard.write_from, logs.iter().any(|known| known.url == url)) {
+            // Whoever knows of both writes to one of them at any time. Some clients take the first that is valid, so the new one is it.
+            let valid_for = ValidFor::since(from);
+            let older = logs.iter_mut().filter(|log| log.major_api_version == V2 && log.valid_for.end.is_none());
+            older.for_each(|log| log.valid_for.end = Some(valid_for.start.max(log.valid_for.start)));
+            let operator = logs.first().map(|log| log.operator.clone()).unwrap_or_default();
+            logs.insert(0, Service { url: url.to_owned(), major_api_version: V2, valid_for, operator });
+        }
+        Self::of(trusted_root, signing_config)
+    }
+
+    /// The documents when the log with this id has taken its last entry. It stays in them: what it has logged stays believed.
+    ///
+    /// # Errors
+    /// As [`Documents::new`].
+    pub(crate) fn with_frozen(
+        mut trusted_root: TrustedRoot,
+        signing_config: SigningConfig,
+        id: &[u8],
+        last: Timestamp,
+    ) -> Result<Self, DocumentError> {
+        // Ends are inclusive and compared with whole seconds.
+        let end = Timestamp::from_second(last.as_second() + 1).unwrap_or(last);
+        for log in trusted_root.tlogs.iter_mut().filter(|log| *log.log_id.key_id == *id) {
+            log.public_key.valid_for.end = Some(Time::whole_second(end));
+        }
+        Self::of(trusted_root, signing_config)
+    }
+
+    fn of(trusted_root: TrustedRoot, signing_config: SigningConfig) -> Result<Self, DocumentError> {
         let only = |version| {
             let mut config = signing_config.clone();
             config.rekor_tlog_urls.retain(|service| service.major_api_version == version);
@@ -152,7 +201,18 @@ impl Documents {
     }
 }
 
-/// A Rekor v1 log, as documents name it.
+/// A shard that follows others of a Rekor log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewShard<'a> {
+    /// The log that it is.
+    pub log: NewLog<'a>,
+    /// What its entries name it by.
+    pub id: [u8; 32],
+    /// From when on clients that sign are to write to it; none of a Rekor v1 tree, which is where the one before it was.
+    pub write_from: Option<Timestamp>,
+}
+
+/// A Rekor log, as documents name it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewLog<'a> {
     /// Base URL.

@@ -11,6 +11,8 @@ pub(crate) const REGISTRY: &str = "CHANCERY_REGISTRY";
 pub(crate) const TOKEN_FILE: &str = "CHANCERY_TOKEN_FILE";
 /// Where the certificate authority is.
 const FULCIO: &str = "CHANCERY_FULCIO_URL";
+/// Where the Rekor v2 log is.
+const REKOR_V2: &str = "CHANCERY_REKOR_URL";
 /// Where the Rekor v1 log is.
 const REKOR_V1: &str = "CHANCERY_REKOR_V1_URL";
 /// The signing config with that log alone.
@@ -33,7 +35,7 @@ impl Environment {
         let pairs = [
             (FULCIO, url(ServiceName::Fulcio)),
             ("CHANCERY_CTLOG_URL", url(ServiceName::Ctlog)),
-            ("CHANCERY_REKOR_URL", url(ServiceName::RekorV2)),
+            (REKOR_V2, url(ServiceName::RekorV2)),
             ("CHANCERY_TSA_URL", url(ServiceName::Tsa)),
             ("CHANCERY_TUF_URL", url(ServiceName::Tuf)),
             ("CHANCERY_OIDC_ISSUER", oidc_issuer.to_owned()),
@@ -60,6 +62,12 @@ impl Environment {
         Ok(self)
     }
 
+    /// With the shard of the Rekor v2 log at `public_url`.
+    pub(crate) fn with_rekor_v2(mut self, public_url: &str) -> Self {
+        self.set(REKOR_V2, public_url.to_owned());
+        self
+    }
+
     /// With the Rekor v1 log at `public_url`.
     ///
     /// # Errors
@@ -72,11 +80,11 @@ impl Environment {
 
     /// With what clients from before bundles want to be told: URLs for signing, one file per key. Each of the four files makes cosign
     /// leave the trust root's server out, and cosign 3 then refuses bundles; hence never in `D/env`. `None` where there is no Rekor v1
-    /// log.
+    /// log. `rekor_key` is that of its tree that takes entries: such a client believes one.
     ///
     /// # Errors
     /// The current folder is gone.
-    pub(crate) fn with_cosign2(mut self, layout: &Layout) -> std::io::Result<Option<Self>> {
+    pub(crate) fn with_cosign2(mut self, layout: &Layout, rekor_key: &str) -> std::io::Result<Option<Self>> {
         let (Some(fulcio), Some(rekor)) = (self.get(FULCIO).map(str::to_owned), self.get(REKOR_V1).map(str::to_owned)) else {
             return Ok(None);
         };
@@ -86,7 +94,7 @@ impl Environment {
         for (name, file) in [
             ("SIGSTORE_ROOT_FILE", names::FULCIO_CHAIN),
             ("SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", names::CTLOG_PUB),
-            ("SIGSTORE_REKOR_PUBLIC_KEY", names::REKOR_V1_PUB),
+            ("SIGSTORE_REKOR_PUBLIC_KEY", rekor_key),
             ("SIGSTORE_TSA_CERTIFICATE_FILE", names::TSA_CHAIN),
         ] {
             self.set(name, absolute(layout, file)?);
@@ -209,8 +217,9 @@ mod tests {
         let urls = PublicUrls::new(Some("corp.example"), &[]).unwrap();
         let layout = Layout::new("/lab");
         let env = Environment::new(&layout, &urls, "http://127.0.0.1:1", "http://127.0.0.1:2").unwrap();
-        assert_eq!(env.clone().with_cosign2(&layout).unwrap(), None);
-        let env = env.with_rekor_v1(&layout, "http://127.0.0.1:3000").unwrap().with_cosign2(&layout).unwrap().unwrap();
+        assert_eq!(env.clone().with_cosign2(&layout, names::REKOR_V1_PUB).unwrap(), None);
+        let env = env.with_rekor_v1(&layout, "http://127.0.0.1:3000").unwrap();
+        let env = env.with_cosign2(&layout, names::REKOR_V1_PUB).unwrap().unwrap();
         assert_eq!(env.get("COSIGN_REKOR_URL"), Some("http://127.0.0.1:3000"));
         assert_eq!(env.get("COSIGN_FULCIO_URL"), env.get(FULCIO));
         assert_eq!(env.get("SIGSTORE_REKOR_PUBLIC_KEY"), Some("/lab/trust/rekor.pub"));

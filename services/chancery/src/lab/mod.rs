@@ -26,7 +26,7 @@ use crate::failure::{Failure, Outcome};
 use crate::gateway_command::add::{self, Addition};
 use crate::init::{self, Plan};
 use crate::layout::{Layout, names};
-use crate::log_command::{self, add as log_add};
+use crate::log_command::{self, add as log_add, shards};
 use crate::names::{PublicUrl, PublicUrls, ServiceName, host_of};
 use crate::output;
 use crate::serve::{self, Sockets};
@@ -55,10 +55,11 @@ pub(crate) async fn run(args: LabArgs, out: Output, telemetry: Telemetry) -> Out
 
     // 2. The services, what clients need to know of them, and the opening lines.
     let anchors = completion::anchors(&layout)?;
-    let mut services = serve::open(&config, &layout, sockets.of_services.services).await?;
+    let mut services = serve::open(&config, &layout, sockets.of_services.services, sockets.of_services.shards).await?;
     services.push(Service::new(sockets.issuer, issuer.clone().router()));
     let admin_url = sockets.of_services.admin.url();
     let environment = Environment::new(&layout, &anchors.public_urls, issuer.base(), &admin_url)
+        .map(|environment| environment.with_rekor_v2(shards::newest_v2(&anchors, clock::SystemClock.now())))
         .and_then(|environment| match &config.rekor_v1 {
             Some(section) => environment.with_rekor_v1(&layout, &section.public_url),
             None => Ok(environment),
@@ -102,7 +103,8 @@ pub(crate) fn print_env(args: &EnvArgs, out: Output) -> Outcome {
     };
     let mut environment = Environment::parse(&std::fs::read_to_string(layout.env()).map_err(unreadable)?);
     if args.cosign2 {
-        environment = environment.with_cosign2(&layout).map_err(unreadable)?.ok_or_else(|| {
+        let rekor_key = shards::v1_public_key(&completion::anchors(&layout)?, clock::SystemClock.now());
+        environment = environment.with_cosign2(&layout, &rekor_key).map_err(unreadable)?.ok_or_else(|| {
             Failure::usage("config_no_service", "this lab has no Rekor v1 log, the only one that cosign 2 writes to")
                 .advise(format!("Add it: chancery log add rekor-v1 --dir {}", layout.dir().display()))
         })?;
@@ -149,7 +151,7 @@ async fn create(layout: &Layout, ports: Option<Ports>) -> Outcome<LabSockets> {
     };
     init::create(layout.dir(), &plan).await?;
     services.sort_by_key(|(service, _)| serve::drain_position(*service));
-    Ok(LabSockets { of_services: Sockets { services, admin }, issuer, added: Vec::new() })
+    Ok(LabSockets { of_services: Sockets { services, shards: Vec::new(), admin }, issuer, added: Vec::new() })
 }
 
 /// Binds what the lab was created with: its ports are part of a signed trust root. What there was not when it was created, it gets here.

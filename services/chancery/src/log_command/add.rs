@@ -7,15 +7,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bundle::{SigningConfig, TrustedRoot};
 use chassis::config::ListenConfig;
 use chassis::listen::Listener;
 use clock::{Clock, SystemClock};
-use keys::FileKey;
-use pki::KeyKind;
 use rekor::v1::Created;
 use serde::Serialize;
 
+use super::trust::{Known, TufSigners, create_key, same_root, targets_key, unfinished};
 use crate::anchors::{Anchors, RekorAnchors, sha256_hex};
 use crate::completion::{self, Completion, Done, lab_port};
 use crate::config::Config;
@@ -27,6 +25,9 @@ use crate::lab::env::Environment;
 use crate::layout::{Layout, names};
 use crate::names::{PublicUrl, ServiceName};
 use crate::serve;
+
+/// Whatever keeps the log from being added.
+const CODE: &str = "log_add_failed";
 
 /// The log that an installation is to get.
 #[derive(Debug)]
@@ -61,15 +62,9 @@ impl Addition {
         Self { public_url: listener.url(), http, offline_keys: layout.join(names::OFFLINE) }
     }
 
-    /// The key that signs TUF's targets.
-    fn targets_key(&self) -> PathBuf {
-        let name = Path::new(names::TUF_TARGETS_KEY).file_name().expect("a file has a name");
-        self.offline_keys.join(name)
-    }
-
     /// Whether the key is there that signs TUF's targets. It may have been taken offline, as it should be.
     pub(crate) fn has_targets_key(&self) -> bool {
-        self.targets_key().exists()
+        targets_key(&self.offline_keys).exists()
     }
 }
 
@@ -112,7 +107,7 @@ pub(crate) type Added = completion::Added<Step>;
 /// Another run is under way, the log's database is in use, the key of TUF's targets is not there, or something cannot be written.
 pub(crate) async fn complete(layout: &Layout, addition: Addition) -> Outcome<Added> {
     // 1. One run at a time.
-    let completion = Completion::begin(layout, ServiceName::RekorV1)?;
+    let completion = Completion::begin(layout, CODE)?;
     let config = Config::load(&layout.config())?;
     if let Some(section) = config.rekor_v1 {
         return Ok(Added { public_url: section.public_url, steps: Vec::new() });
@@ -121,11 +116,15 @@ pub(crate) async fn complete(layout: &Layout, addition: Addition) -> Outcome<Add
 
     // 2. Everything that is there and must fit, and the configuration as it will be. Nothing is made before all of it is found good.
     let anchors = completion::anchors(layout)?;
-    let known = Known::read(layout, &anchors)?;
-    let prepared = completion.prepare(&text::rekor_v1(&addition.public_url, &addition.http, &database_of(&config, layout)))?;
+    if let Some(other) = &anchors.unfinished {
+        return Err(unfinished(CODE, other));
+    }
+    let known = Known::read(layout, &anchors, CODE)?;
+    let section = text::rekor_v1(&addition.public_url, &addition.http, &database_of(&config, layout));
+    let prepared = completion.prepare(&section, ServiceName::RekorV1)?;
     let section = prepared.config.rekor_v1.as_ref().expect("a prepared configuration has the section");
     let publication = match &anchors.rekor_v1 {
-        None => Publication::Due(Box::new(TufSigners::load(&config, &addition)?)),
+        None => Publication::Due(Box::new(TufSigners::load(&config, &addition.offline_keys, CODE)?)),
         Some(log) => {
             same_name(&anchors, &addition.public_url)?;
             Publication::Done(log)
@@ -155,11 +154,11 @@ pub(crate) async fn complete(layout: &Layout, addition: Addition) -> Outcome<Add
     // 4. What clients are told, by TUF first: anchors and files follow what is published.
     let new = NewLog { url: &addition.public_url, key: &log.identity.public_key, since: log.since };
     let documents = Documents::with_rekor_v1(known.trusted_root, known.signing_config, new)
-        .map_err(|error| Failure::because("log_add_failed", "what clients are told cannot name the log", &error))?;
+        .map_err(|error| Failure::because(CODE, "what clients are told cannot name the log", &error))?;
     let after = anchored(&anchors, &addition.public_url, &log, &documents)?;
     distinct_keys(&after)?;
     if let Publication::Due(signers) = &publication {
-        signers.publish(&documents, &new, clock.as_ref()).await?;
+        signers.publish(&documents, vec![new.target()], clock.as_ref()).await?;
         completion.give_to_owner(&signers.place.directory)?;
         completion.give_to_owner(&signers.place.state)?;
     }
@@ -210,87 +209,6 @@ fn same_name(anchors: &Anchors, public_url: &str) -> Outcome {
         .advise(format!("A run that was cut off has published it: finish that one with --public-url rekor-v1={published}.")))
 }
 
-/// The documents as they are.
-struct Known {
-    trusted_root: TrustedRoot,
-    signing_config: SigningConfig,
-}
-
-impl Known {
-    /// Reads them, and sees to it that the trusted root is the one of this installation.
-    fn read(layout: &Layout, anchors: &Anchors) -> Outcome<Self> {
-        let path = layout.join(names::TRUSTED_ROOT);
-        let text = read(&path)?;
-        let digest = sha256_hex(&text);
-        if digest != anchors.trusted_root && anchors.trusted_root_before.as_ref() != Some(&digest) {
-            return Err(Failure::new("anchor_mismatch", format!("{} is not the file that was published", path.display()))
-                .detail(format!("found     sha256 {digest}"))
-                .detail(format!("expected  sha256 {}", anchors.trusted_root))
-                .advise("Restore it from the backup that holds anchors.json."));
-        }
-        let trusted_root = TrustedRoot::from_json(&text).map_err(|error| unusable(&path, &error))?;
-        let path = layout.join(names::SIGNING_CONFIG);
-        let signing_config = SigningConfig::from_json(&read(&path)?).map_err(|error| unusable(&path, &error))?;
-        Ok(Self { trusted_root, signing_config })
-    }
-}
-
-fn read(path: &Path) -> Outcome<Vec<u8>> {
-    std::fs::read(path).map_err(|error| unusable(path, &error))
-}
-
-fn unusable(path: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
-    Failure::because("log_add_failed", format!("{} cannot be used", path.display()), error)
-        .advise("Nothing was changed. Restore the file from the backup and run this again.")
-}
-
-/// What publishes TUF's targets.
-struct TufSigners {
-    place: tuf::Place,
-    lifetimes: tuf::Lifetimes,
-    targets: FileKey,
-    snapshot: FileKey,
-    timestamp: FileKey,
-}
-
-impl TufSigners {
-    fn load(config: &Config, addition: &Addition) -> Outcome<Self> {
-        let section = config.tuf.as_ref().ok_or_else(|| {
-            Failure::usage("config_no_service", "the configuration has no section for tuf")
-                .advise("Run this where the trust root is: the log has to be in it before clients believe it.")
-        })?;
-        let path = addition.targets_key();
-        let targets = FileKey::load(&path).map_err(|error| {
-            Failure::because("log_add_failed", "the trust root cannot be signed: the key of its targets is not there", &error)
-                .advise(
-                    "Nothing was changed. Bring the keys that were taken offline and name their folder with --offline-keys DIR.",
-                )
-        })?;
-        let online = |what: &str, path: &Path| {
-            FileKey::load(path).map_err(|error| {
-                Failure::because("key_unusable", format!("{what} cannot be used"), &error).advise("Restore it from the backup.")
-            })
-        };
-        Ok(Self {
-            place: section.place(),
-            lifetimes: section.lifetimes().map_err(|error| Failure::explained(&error))?,
-            targets,
-            snapshot: online("TUF's snapshot key", &section.snapshot_key)?,
-            timestamp: online("TUF's timestamp key", &section.timestamp_key)?,
-        })
-    }
-
-    async fn publish(&self, documents: &Documents, log: &NewLog<'_>, clock: &dyn Clock) -> Outcome {
-        let keys = tuf::TargetsKeys { targets: &self.targets, snapshot: &self.snapshot, timestamp: &self.timestamp };
-        let mut targets = documents.targets();
-        targets.push(log.target());
-        tuf::publish_targets(&self.place, &keys, &targets, &self.lifetimes, clock)
-            .await
-            .map_err(|error| Failure::explained(&error))?;
-        Ok(())
-    }
-}
-
 /// The anchors of the installation with the log, while the trusted root from before it may still lie there.
 fn anchored(before: &Anchors, public_url: &str, log: &Created, documents: &Documents) -> Outcome<Anchors> {
     let trusted_root = sha256_hex(&documents.trusted_root.to_json());
@@ -299,35 +217,15 @@ fn anchored(before: &Anchors, public_url: &str, log: &Created, documents: &Docum
     }
     Ok(Anchors {
         public_urls: before.public_urls.clone().with(ServiceName::RekorV1, public_url),
-        rekor_v1: Some(RekorAnchors {
-            origin: log.identity.origin.clone(),
-            key: hex::encode(log.identity.public_key.fingerprint()),
-            checkpoint: log.checkpoint.clone(),
-        }),
+        rekor_v1: Some(RekorAnchors::new(
+            log.identity.origin.clone(),
+            hex::encode(log.identity.public_key.fingerprint()),
+            log.checkpoint.clone(),
+        )),
         trusted_root,
         trusted_root_before: Some(before.trusted_root.clone()),
         ..before.clone()
     })
-}
-
-/// What a run published that was cut off is what this one would publish.
-fn same_root(digest: &str, anchors: &Anchors) -> Outcome {
-    if digest == anchors.trusted_root {
-        return Ok(());
-    }
-    Err(Failure::new("anchor_mismatch", "the trusted root that was published names this log otherwise")
-        .detail(format!("here       sha256 {digest}"))
-        .detail(format!("published  sha256 {}", anchors.trusted_root))
-        .advise("Restore keys, databases, trust and anchors.json from one backup."))
-}
-
-/// Makes the log's key unless it is there. Says whether it was made.
-fn create_key(path: &Path) -> Result<bool, Box<dyn std::error::Error>> {
-    if path.symlink_metadata().is_ok() {
-        return Ok(false);
-    }
-    FileKey::generate(KeyKind::P256)?.create_file(path)?;
-    Ok(true)
 }
 
 /// The database of the other Rekor log, as the section names it.
@@ -343,4 +241,4 @@ fn database_of(config: &Config, layout: &Layout) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

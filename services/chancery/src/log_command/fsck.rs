@@ -12,8 +12,9 @@ use pki::PublicKey;
 use serde_json::json;
 use tlog::{CheckReport, Depth, NoteVerifier, TileFault, TileSource, check_tiles};
 
+use super::shards;
 use super::source::{Folder, Http};
-use crate::cli::{DEFAULT_LAB_DIR, LogFsckArgs, Output};
+use crate::cli::{DEFAULT_LAB_DIR, LogFsckArgs, Output, ShardedLog};
 use crate::config::Config;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::lab::env;
@@ -93,13 +94,15 @@ async fn databases(path: &Path, depth: Depth) -> Outcome<Vec<Checked>> {
         let (begun, found) = (Instant::now(), ctlog::check(section, depth, &tell).await);
         add("ctlog", begun, found.map_err(|error| damaged("ctlog", &error)))?;
     }
-    if let Some(section) = &config.rekor_v2 {
-        let (begun, found) = (Instant::now(), rekor::v2::check(section, depth, &tell).await);
-        add("rekor_v2", begun, found.map_err(|error| damaged("rekor_v2", &error)))?;
+    for number in shards::numbers(&config, ShardedLog::RekorV2) {
+        let (log, section) = (shards::section(ShardedLog::RekorV2, number), shards::v2(&config, number)?);
+        let (begun, found) = (Instant::now(), rekor::v2::check(&section, number, depth, &tell).await);
+        add(&log, begun, found.map_err(|error| damaged(&log, &error)))?;
     }
-    if let Some(section) = &config.rekor_v1 {
-        let (begun, found) = (Instant::now(), rekor::v1::check(section, depth, &tell).await);
-        add("rekor_v1", begun, found.map_err(|error| damaged("rekor_v1", &error)))?;
+    for number in shards::numbers(&config, ShardedLog::RekorV1) {
+        let (log, (section, key)) = (shards::section(ShardedLog::RekorV1, number), shards::v1(&config, number)?);
+        let (begun, found) = (Instant::now(), rekor::v1::check(section, (number, key), depth, &tell).await);
+        add(&log, begun, found.map_err(|error| damaged(&log, &error)))?;
     }
     if checked.is_empty() {
         return Err(Failure::usage("config_no_service", format!("{} has no log", path.display()))

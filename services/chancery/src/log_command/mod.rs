@@ -1,18 +1,34 @@
-//! `chancery log`: looking after transparency logs.
+//! `chancery log`: which transparency logs there are, whether they are in order, one for an installation that was made without it, and
+//! shards that follow each other.
 
 pub(crate) mod add;
+mod freeze;
 pub(crate) mod fsck;
+mod new_shard;
 pub(crate) mod rollback;
+pub(crate) mod shards;
 mod source;
+#[cfg(test)]
+mod tests;
+mod trust;
 
-use serde_json::json;
+use clock::{Clock as _, SystemClock};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
 
-use crate::cli::{AddedLog, LogAddArgs, Output};
-use crate::failure::Outcome;
+use crate::cli::{AddedLog, DirArgs, LogAddArgs, LogFreezeArgs, NewShardArgs, Output, ShardedLog};
+use crate::completion;
+use crate::failure::{Failure, Outcome};
 use crate::layout::{Layout, names};
-use crate::names::ServiceName;
+use crate::names::{PublicUrl, ServiceName};
 use crate::output;
 use add::{Added, Addition, Step};
+use freeze::{Closed, Closure};
+use new_shard::{Succeeded, Succession};
+use shards::{Shard, State};
+
+/// Whatever keeps a shard from being made or frozen.
+const CODE: &str = "log_shard_failed";
 
 /// The command that completes the installation in `layout`.
 pub(crate) fn add_to(layout: &Layout) -> String {
@@ -21,7 +37,7 @@ pub(crate) fn add_to(layout: &Layout) -> String {
 
 /// `chancery log add`
 pub(crate) async fn run_add(args: &LogAddArgs, out: Output) -> Outcome {
-    let AddedLog::RekorV1 = args.log;
+    let AddedLog::RekorV1 = args.which;
     let layout = Layout::new(&args.dir);
     let addition = Addition::of(&layout, args.public_url.as_ref(), args.offline_keys.as_deref()).await?;
     let added = add::complete(&layout, addition).await?;
@@ -70,4 +86,156 @@ fn text(layout: &Layout, added: &Added) -> String {
         layout.config().display(),
     ));
     text
+}
+
+/// `chancery log list`
+pub(crate) fn run_list(args: &DirArgs, out: Output) -> Outcome {
+    let layout = Layout::new(&args.dir);
+    let anchors = completion::anchors(&layout)?;
+    let now = SystemClock.now();
+    let shards = [ShardedLog::RekorV2, ShardedLog::RekorV1].map(|log| shards::states(&shards::of(&anchors, log), now));
+    let ctlog = (&anchors.ctlog, anchors.public_urls.get(ServiceName::Ctlog).unwrap_or_default());
+    match out {
+        Output::Text => {
+            let mut text = row(ServiceName::Ctlog, "1", "takes entries", ctlog.1, &ctlog.0.origin, &ctlog.0.key);
+            for (shard, state) in shards.iter().flatten() {
+                let Shard { log, number, anchors, public_url } = shard;
+                text.push_str(&row(
+                    log.service(),
+                    &number.to_string(),
+                    &describe(state),
+                    public_url,
+                    &anchors.origin,
+                    &anchors.key,
+                ));
+            }
+            text.extend(
+                anchors.unfinished.iter().map(|command| format!("\nwas cut off, to be run again: chancery log {command}\n")),
+            );
+            output::print(&text);
+        }
+        Output::Json => {
+            let mut logs = vec![json!({
+                "log": ServiceName::Ctlog, "shard": 1, "state": "open", "public_url": ctlog.1, "origin": ctlog.0.origin, "key": ctlog.0.key,
+            })];
+            logs.extend(shards.iter().flatten().map(|(shard, state)| shard_json(shard, state)));
+            output::print_json(&json!({ "dir": args.dir.display().to_string(), "logs": logs, "unfinished": anchors.unfinished }));
+        }
+    }
+    Ok(())
+}
+
+fn row(service: ServiceName, number: &str, state: &str, url: &str, origin: &str, key: &str) -> String {
+    format!("{service:<9} {number:<3} {state:<36} {url}   {origin}   log id {}\n", output::short(key))
+}
+
+fn describe(state: &State) -> String {
+    match state {
+        State::Open => "takes entries".to_owned(),
+        State::Waiting { from: Some(from) } => format!("known to clients from {from}"),
+        State::Waiting { from: None } => "waits for the one before it".to_owned(),
+        State::Frozen { since } => format!("frozen {since:.0}"),
+    }
+}
+
+fn shard_json(shard: &Shard<'_>, state: &State) -> Value {
+    let Shard { log, number, anchors, public_url } = shard;
+    let mut value = json!({
+        "log": log.service(), "shard": number, "public_url": public_url, "origin": anchors.origin, "key": anchors.key,
+    });
+    if let (Some(value), Ok(Value::Object(state))) = (value.as_object_mut(), serde_json::to_value(state)) {
+        value.extend(state);
+    }
+    value
+}
+
+/// `chancery log new-shard`
+pub(crate) async fn run_new_shard(args: &NewShardArgs, out: Output) -> Outcome {
+    let layout = Layout::new(&args.dir);
+    let public_url = match &args.public_url {
+        Some(PublicUrl(named, url)) if *named == args.which.service() => Some(url.clone()),
+        Some(PublicUrl(named, _)) => {
+            return Err(Failure::usage(
+                "usage",
+                format!("{named} gets no shard here; expected --public-url {}=URL", args.which.service()),
+            ));
+        }
+        None => None,
+    };
+    let wait = args.starts_in.map(|wait| SignedDuration::try_from(wait.as_std()).unwrap_or(SignedDuration::MAX));
+    let offline_keys = args.offline_keys.clone().unwrap_or_else(|| layout.join(names::OFFLINE));
+    let made = new_shard::complete(&layout, Succession { log: args.which, public_url, wait, offline_keys }).await?;
+    match out {
+        Output::Text => output::print(&new_shard_text(&layout, args.which, &made)),
+        Output::Json => output::print_json(&json!({
+            "dir": layout.dir().display().to_string(),
+            "log": args.which.service(),
+            "shard": made.number,
+            "public_url": made.public_url,
+            "origin": made.anchors.origin,
+            "from": made.anchors.from,
+        })),
+    }
+    Ok(())
+}
+
+fn new_shard_text(layout: &Layout, log: ShardedLog, made: &Succeeded) -> String {
+    let (service, dir) = (log.service(), layout.dir().display());
+    let from = made.anchors.from.map(|from| from.to_string()).unwrap_or_default();
+    let next = match log {
+        ShardedLog::RekorV2 => format!(
+            "Clients that sign write to it from {from} on, as the signing configs say. Its section in the list {} says where it listens.\n\
+             When that time has come: stop the transparency log, then chancery log freeze {service} --dir {dir}",
+            log.list()
+        ),
+        ShardedLog::RekorV1 => format!(
+            "Clients that verify know its key from {from} on, whatever they keep. It takes entries when the one before it is frozen.\n\
+             When that time has come: stop the transparency log, then chancery log freeze {service} --dir {dir}"
+        ),
+    };
+    format!(
+        "made shard {} of {service} in {dir}\n  origin      {}\n  log id      {}\n  URL         {}\n  key         {}   back it up now\n  \
+         public key  {}\n{next}\nStart it with: chancery serve --config {}\n",
+        made.number,
+        made.anchors.origin,
+        made.anchors.key,
+        made.public_url,
+        layout.join(&made.key).display(),
+        layout.join(&made.public_key).display(),
+        layout.config().display(),
+    )
+}
+
+/// `chancery log freeze`
+pub(crate) async fn run_freeze(args: &LogFreezeArgs, out: Output) -> Outcome {
+    let layout = Layout::new(&args.dir);
+    let offline_keys = args.offline_keys.clone().unwrap_or_else(|| layout.join(names::OFFLINE));
+    let closed = freeze::complete(&layout, Closure { log: args.which, shard: args.shard, now: args.now, offline_keys }).await?;
+    match out {
+        Output::Text => output::print(&freeze_text(&layout, args.which, &closed)),
+        Output::Json => output::print_json(&json!({
+            "dir": layout.dir().display().to_string(),
+            "log": args.which.service(),
+            "shard": closed.number,
+            "frozen": closed.made,
+            "since": closed.anchors.frozen,
+            "checkpoint": closed.anchors.checkpoint,
+        })),
+    }
+    Ok(())
+}
+
+fn freeze_text(layout: &Layout, log: ShardedLog, closed: &Closed) -> String {
+    let (service, number) = (log.service(), closed.number);
+    if !closed.made {
+        return format!("shard {number} of {service} was frozen before; nothing was changed\n");
+    }
+    format!(
+        "froze shard {number} of {service}: it takes no more entries, and is read and believed as before\n\n{}\n\
+         Keep that checkpoint, and back up {} and {} again.\nStart it with: chancery serve --config {}\n",
+        closed.anchors.checkpoint,
+        layout.join("db").display(),
+        layout.anchors().display(),
+        layout.config().display(),
+    )
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 use tlog::GivenUp;
 
+use super::shards;
 use crate::cli::{AcceptRollbackArgs, Output, RecordedLog};
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -12,18 +13,18 @@ use crate::output;
 pub(crate) async fn run(args: &AcceptRollbackArgs, out: Output) -> Outcome {
     let config = Config::load(&args.config)?;
     let absent = || Failure::usage("config_no_service", format!("{} has no such log", args.config.display()));
-    let GivenUp { published, stored, kept } = match args.log {
+    let GivenUp { published, stored, kept } = match args.which {
         RecordedLog::Ctlog => {
             let section = config.ctlog.as_ref().ok_or_else(absent)?;
             ctlog::accept(section, args.published).await.map_err(|error| Failure::explained(&error))?
         }
         RecordedLog::RekorV2 => {
-            let section = config.rekor_v2.as_ref().ok_or_else(absent)?;
-            rekor::v2::accept(section, args.published).await.map_err(|error| Failure::explained(&error))?
+            let section = shards::v2(&config, args.shard)?;
+            rekor::v2::accept(&section, args.shard, args.published).await.map_err(|error| Failure::explained(&error))?
         }
         RecordedLog::RekorV1 => {
-            let section = config.rekor_v1.as_ref().ok_or_else(absent)?;
-            rekor::v1::accept(section, args.published).await.map_err(|error| Failure::explained(&error))?
+            let (section, key) = shards::v1(&config, args.shard)?;
+            rekor::v1::accept(section, (args.shard, key), args.published).await.map_err(|error| Failure::explained(&error))?
         }
     };
     match out {

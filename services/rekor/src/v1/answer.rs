@@ -10,15 +10,16 @@ use merkle::Hash;
 use serde::Serialize;
 use tlog::SignedTreeHead;
 
-use super::App;
 use super::entry_id::EntryId;
 use super::error::ApiError;
 use super::media::JSON;
 use super::metric;
+use super::view::Tree;
 
-/// An entry as the log has it, and its audit path in the tree of `head`.
+/// An entry as its tree has it, and its audit path in the tree of `head`.
 #[derive(Debug)]
 pub(super) struct Proven {
+    /// In this tree.
     pub(super) index: u64,
     pub(super) time: Timestamp,
     pub(super) body: Vec<u8>,
@@ -33,7 +34,7 @@ pub(super) struct Answer {
     pub(super) json: String,
 }
 
-impl App {
+impl Tree<'_> {
     /// Signs the promise over what was stored, and writes the entry.
     ///
     /// Signed again each time it is read, as in upstream's server: over the same bytes, and only ever over what is durable.
@@ -49,9 +50,10 @@ impl App {
             return Err(ApiError::Proof { index });
         }
         let body = BASE64_STANDARD.encode(body);
-        let log_id = self.log.key_id().to_string();
-        let promised = Promised { body: &body, integrated_time: seconds(time), log_id: &log_id, log_index: index };
-        let promise = self.key.sign(&promised.to_json()).await?;
+        let log_id = self.shard.log.key_id().to_string();
+        // What is promised counts over all trees, what is proven is in this one.
+        let promised = Promised { body: &body, integrated_time: seconds(time), log_id: &log_id, log_index: self.first + index };
+        let promise = self.shard.key.sign(&promised.to_json()).await?;
         let value = Logged {
             promised,
             verification: Verification {
@@ -65,7 +67,7 @@ impl App {
                 signed_entry_timestamp: BASE64_STANDARD.encode(promise),
             },
         };
-        let id = EntryId { tree: self.tree, leaf };
+        let id = EntryId { tree: self.shard.tree, leaf };
         Ok(Answer { id, json: format!("{{\"{id}\":{}}}", to_json(&value)) })
     }
 }

@@ -20,3 +20,12 @@ pub struct Config {
     /// The log's private key, PKCS#8 PEM, ECDSA P-256.
     pub key: FilePath,
 }
+
+/// A later tree of the log, under the same URL and in the same database: one of the list `rekor_v1_shards`, whose first item is the
+/// second tree.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardConfig {
+    /// The tree's private key, PKCS#8 PEM, ECDSA P-256, unlike that of every other.
+    pub key: FilePath,
+}

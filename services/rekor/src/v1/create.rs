@@ -1,6 +1,7 @@
 //! Making a log, once.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -9,15 +10,17 @@ use entry::v1::{ProposedEntry, VerifiedEntry};
 use jiff::Timestamp;
 use keys::{FileKey, Signer};
 use merkle::sha256;
+use note::Checkpoint;
 use pki::KeyKind;
 use serde_json::json;
 use tlog::sqlite::Database;
-use tlog::{Log, OpenError};
+use tlog::{Log, OpenError, Published};
 
 use super::start::{Identity, LOG_NAME, identify, stored_tree};
 use super::submission::EntrySubmission;
 use super::{Config, StartError, TreeId};
 use crate::host::host_of;
+use crate::start::{Frozen, log_name, record_of};
 use crate::v2::SEEDS;
 
 /// A log that was made, and closed again.
@@ -46,7 +49,7 @@ pub struct Created {
 /// # Errors
 /// [`StartError`]: a public URL or key that cannot be a log's, a log that is there already, a database that cannot be written.
 pub async fn create(config: &Config, clock: Arc<dyn Clock>) -> Result<Created, StartError> {
-    make(config, clock, Existing::Refused).await
+    make(config, 1, &config.key, clock, Existing::Refused).await
 }
 
 /// As [`create`], except that a log which is there already is kept, and gets the seeds that it lacks.
@@ -54,7 +57,37 @@ pub async fn create(config: &Config, clock: Arc<dyn Clock>) -> Result<Created, S
 /// # Errors
 /// [`StartError`]: as [`create`], or the log that is there has another name or key.
 pub async fn complete(config: &Config, clock: Arc<dyn Clock>) -> Result<Created, StartError> {
-    make(config, clock, Existing::Kept).await
+    complete_shard(config, 1, &config.key, clock).await
+}
+
+/// As [`complete`], for the tree with this number and key that is to follow others of the log. Nobody sees it before they are frozen.
+///
+/// # Errors
+/// As [`complete`].
+pub async fn complete_shard(config: &Config, shard: u32, key: &Path, clock: Arc<dyn Clock>) -> Result<Created, StartError> {
+    make(config, shard, key, clock, Existing::Kept).await
+}
+
+/// Freezes the tree with this number and key, which must be there and reach what was `published`: its entries are read as before, and the
+/// next tree takes new ones.
+///
+/// # Errors
+/// [`StartError`]: as [`open`](super::open), or the last head cannot be signed or stored. Asking again is always safe.
+pub async fn freeze(
+    config: &Config,
+    shard: u32,
+    key: &Path,
+    clock: Arc<dyn Clock>,
+    published: Option<Checkpoint>,
+) -> Result<Frozen, StartError> {
+    let host = host_of(&config.public_url)?;
+    let database = Database::open(&config.database).await?;
+    let store = database.log(&log_name(LOG_NAME, shard));
+    let (_, signer) = identify(&host, stored_tree(&store, &host).await?, Arc::new(FileKey::load(key)?))?;
+    let published = Published::recorded(published, record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard));
+    let frozen = Frozen::now(Log::open(Arc::new(store), Arc::new(signer), clock, published).await?).await?;
+    database.close().await;
+    Ok(frozen)
 }
 
 /// What becomes of a log that is there.
@@ -64,15 +97,15 @@ enum Existing {
     Refused,
 }
 
-async fn make(config: &Config, clock: Arc<dyn Clock>, existing: Existing) -> Result<Created, StartError> {
+async fn make(config: &Config, shard: u32, key: &Path, clock: Arc<dyn Clock>, existing: Existing) -> Result<Created, StartError> {
     let host = host_of(&config.public_url)?;
-    let key: Arc<dyn Signer> = Arc::new(FileKey::load(&config.key)?);
+    let key: Arc<dyn Signer> = Arc::new(FileKey::load(key)?);
     let database = match config.database.try_exists() {
         Ok(true) => Database::open(&config.database).await?,
         // What is wrong with the folder is said by whoever makes the file.
         Ok(false) | Err(_) => Database::create(&config.database).await?,
     };
-    let store = database.log(LOG_NAME);
+    let store = database.log(&log_name(LOG_NAME, shard));
     let kept = match existing {
         // That there is one is said by the engine.
         Existing::Refused => None,

@@ -75,7 +75,7 @@ pub(super) enum ApiError {
         phrase: &'static str,
         /// As it was sent.
         tree: String,
-        /// The log's own.
+        /// The one that takes entries.
         ours: super::TreeId,
     },
     /// A proof from a larger to a smaller tree.

@@ -1,5 +1,6 @@
 //! Looking after a log that nothing serves at the moment.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use keys::{FileKey, Signer};
@@ -8,15 +9,20 @@ use tlog::{CheckReport, Depth, GivenUp, accept_rollback, check_log_to};
 use super::Config;
 use super::start::{LOG_NAME, identify, stored_tree};
 use crate::host::host_of;
-use crate::start::{SharedDatabase, StartError, record_of};
+use crate::start::{SharedDatabase, StartError, log_name, record_of};
 
-/// Compares everything in the log's database with its signed head, and the head with the record of what was published.
+/// Compares everything in the database of the tree with this number and key with its signed head, and the head with the record of what was published.
 ///
 /// # Errors
 /// [`StartError`], naming the first thing that does not agree.
-pub async fn check(config: &Config, depth: Depth, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<CheckReport, StartError> {
+pub async fn check(
+    config: &Config,
+    (shard, key): (u32, &Path),
+    depth: Depth,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<CheckReport, StartError> {
     let database = SharedDatabase::open(&config.database).await?;
-    let checked = check_in(config, &database, depth, progress).await;
+    let checked = check_in(config, (shard, key), &database, depth, progress).await;
     database.close().await;
     checked
 }
@@ -25,36 +31,46 @@ pub async fn check(config: &Config, depth: Depth, progress: &(dyn Fn(u64, u64) +
 ///
 /// # Errors
 /// [`StartError`]; nothing was changed then.
-pub async fn accept(config: &Config, published: u64) -> Result<GivenUp, StartError> {
+pub async fn accept(config: &Config, (shard, key): (u32, &Path), published: u64) -> Result<GivenUp, StartError> {
     let database = SharedDatabase::open(&config.database).await?;
-    let accepted = accept_in(config, &database, published).await;
+    let accepted = accept_in(config, (shard, key), &database, published).await;
     database.close().await;
     accepted
 }
 
 async fn check_in(
     config: &Config,
+    (shard, key): (u32, &Path),
     database: &SharedDatabase,
     depth: Depth,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<CheckReport, StartError> {
-    let (store, signer) = parts(config, database).await?;
+    let (store, signer) = parts(config, (shard, key), database).await?;
     let report = check_log_to(&store, &signer, depth, progress).await?;
-    let record = record_of(&config.database, config.head_record.as_ref(), LOG_NAME);
+    let record = record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard);
     tlog::check_record(Arc::new(store), &signer, &record).await?;
     Ok(report)
 }
 
-async fn accept_in(config: &Config, database: &SharedDatabase, published: u64) -> Result<GivenUp, StartError> {
-    let (store, signer) = parts(config, database).await?;
-    let record = record_of(&config.database, config.head_record.as_ref(), LOG_NAME);
+async fn accept_in(
+    config: &Config,
+    (shard, key): (u32, &Path),
+    database: &SharedDatabase,
+    published: u64,
+) -> Result<GivenUp, StartError> {
+    let (store, signer) = parts(config, (shard, key), database).await?;
+    let record = record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard);
     Ok(accept_rollback(&store, &signer, &record, published).await?)
 }
 
-async fn parts(config: &Config, database: &SharedDatabase) -> Result<(tlog::sqlite::SqliteStore, tlog::NoteSigner), StartError> {
+async fn parts(
+    config: &Config,
+    (shard, key): (u32, &Path),
+    database: &SharedDatabase,
+) -> Result<(tlog::sqlite::SqliteStore, tlog::NoteSigner), StartError> {
     let host = host_of(&config.public_url)?;
-    let key: Arc<dyn Signer> = Arc::new(FileKey::load(&config.key)?);
-    let store = database.log(LOG_NAME);
+    let key: Arc<dyn Signer> = Arc::new(FileKey::load(key)?);
+    let store = database.log(&log_name(LOG_NAME, shard));
     let tree = stored_tree(&store, &host).await?;
     let (_, signer) = identify(&host, tree, key)?;
     Ok((store, signer))

@@ -5,7 +5,8 @@
 //! over what was stored, and writes the entry. Life of a read: `read.rs` by index and id, `retrieve.rs` ten at a time, `search.rs` ids by
 //! name or hash, `info.rs` the tree itself.
 //!
-//! There is one tree. What the contract calls a virtual index is the index in it, until there is a second.
+//! The log is one tree, or several that followed each other (`view.rs`): a tree is frozen, and the next takes the entries under a key of
+//! its own. Clients see one list of entries: the index that is promised counts over all trees, the one that is proven is in a tree.
 
 mod answer;
 mod config;
@@ -24,29 +25,25 @@ mod search;
 mod start;
 mod submission;
 mod tree_id;
+mod view;
 mod write;
 
-use std::sync::Arc;
-
-use keys::Signer;
-use tlog::Log;
+use view::Shard;
 
 pub use crate::host::OriginError;
-pub use crate::start::StartError;
-pub use config::Config;
-pub use create::{Created, complete, create};
+pub use crate::start::{Frozen, StartError};
+pub use config::{Config, ShardConfig};
+pub use create::{Created, complete, complete_shard, create, freeze};
 pub use inspect::{accept, check};
 pub use router::MAX_REQUEST;
-pub use start::{Identity, RekorV1, open, open_in};
+pub use start::{Identity, RekorV1, open, open_shards};
 pub use tree_id::TreeId;
 
 /// What the handlers share.
 #[derive(Debug)]
 struct App {
-    log: Log,
-    tree: TreeId,
-    /// The log's key: it signs promises too.
-    key: Arc<dyn Signer>,
+    /// Oldest first, at least one. Those after the first that is not frozen wait for their time.
+    shards: Vec<Shard>,
 }
 
 #[cfg(test)]

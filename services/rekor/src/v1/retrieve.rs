@@ -53,14 +53,17 @@ pub(super) async fn retrieve(State(app): State<Arc<App>>, headers: HeaderMap, bo
     let located = off_the_worker(length, || proposals.into_iter().map(ProposedEntry::locate).collect::<Result<Vec<_>, _>>());
     leaves.extend(located.await.map_err(ApiError::Sought)?);
 
-    // One state of the tree for all of them.
-    let head = app.log.checkpoint();
+    // One state of the trees for all of them.
+    let view = app.view();
     let mut found: Vec<Answer> = Vec::new();
-    for name in named.into_iter().map(Named::Entry).chain(leaves.into_iter().map(Named::Leaf)) {
-        found.extend(app.named(name, head.clone()).await?);
+    for id in named {
+        found.extend(view.named(Named::Entry(id)).await?);
+    }
+    for leaf in leaves {
+        found.extend(view.named_everywhere(&leaf).await?);
     }
     for index in indexes {
-        found.extend(app.at(index, head.clone()).await?);
+        found.extend(view.at(index).await?);
     }
     let found: Vec<_> = found.into_iter().map(|answer| answer.json).collect();
     Ok(json_answer(StatusCode::OK, format!("[{}]", found.join(","))))

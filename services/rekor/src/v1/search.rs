@@ -5,6 +5,7 @@
 
 mod merge;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -50,8 +51,8 @@ pub(super) async fn search(State(app): State<Arc<App>>, headers: HeaderMap, body
     }
     let query = read_query("query", &body)?;
     let (keys, operator) = words(query)?;
-    let mut pages =
-        Pages { tree: app.tree, merge: Merge::new(app.log.clone(), keys, operator), read: None, before: "[", done: false };
+    let trees = app.view().trees().iter().map(|tree| (tree.shard.tree, tree.shard.log.clone())).collect();
+    let mut pages = Pages { trees, keys, operator, list: None, read: None, before: "[", done: false };
     // Read before the answer begins: a failure here is still an error. Later the body breaks off, which no JSON reader takes for an
     // answer.
     pages.read = Some(pages.piece().await?);
@@ -120,8 +121,12 @@ fn is_email(text: &str) -> bool {
 
 /// An answer on its way out.
 struct Pages {
-    tree: TreeId,
-    merge: Merge<Log>,
+    /// Those not yet read, oldest first.
+    trees: VecDeque<(TreeId, Log)>,
+    keys: Vec<String>,
+    operator: Operator,
+    /// What is read of one of them.
+    list: Option<(TreeId, Merge<Log>)>,
     /// The first piece, read before the answer began.
     read: Option<Bytes>,
     /// What comes before the next id.
@@ -139,17 +144,22 @@ impl Pages {
         Ok(Some((piece, self)))
     }
 
-    /// The next piece of `["…","…"]`.
+    /// The next piece of `["…","…"]`, never empty.
     async fn piece(&mut self) -> Result<Bytes, StoreError> {
-        let Page { leaves, last } = self.merge.page().await?;
         let mut text = String::new();
-        for leaf in leaves {
-            text.push_str(&format!("{}\"{}\"", self.before, EntryId { tree: self.tree, leaf }));
-            self.before = ",";
-        }
-        if last {
-            text.push_str(if self.before == "[" { "[]\n" } else { "]\n" });
-            self.done = true;
+        while text.is_empty() {
+            let next = || self.trees.pop_front().map(|(tree, log)| (tree, Merge::new(log, self.keys.clone(), self.operator)));
+            let Some((tree, mut merge)) = self.list.take().or_else(next) else {
+                text.push_str(if self.before == "[" { "[]\n" } else { "]\n" });
+                self.done = true;
+                break;
+            };
+            let Page { leaves, last } = merge.page().await?;
+            for leaf in leaves {
+                text.push_str(&format!("{}\"{}\"", self.before, EntryId { tree, leaf }));
+                self.before = ",";
+            }
+            self.list = (!last).then_some((tree, merge));
         }
         Ok(text.into())
     }

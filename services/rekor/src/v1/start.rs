@@ -11,9 +11,10 @@ use note::{Checkpoint, split_rekor_v1_origin};
 use pki::PublicKey;
 use tlog::{AppendError, Log, NoteSigner, OpenError, Published, SignedTreeHead, Store as _, StoreError, TreeHeadSigner as _};
 
-use super::{App, Config, TreeId, metric, router};
+use super::view::Shard;
+use super::{App, Config, ShardConfig, TreeId, metric, router};
 use crate::host::host_of;
-use crate::start::{DatabaseAnswers, SharedDatabase, StartError, record_of};
+use crate::start::{DatabaseAnswers, SharedDatabase, StartError, log_name, record_of};
 
 /// Name of this log in the database that it shares with the other face.
 pub(super) const LOG_NAME: &str = "rekor-v1";
@@ -23,51 +24,62 @@ pub(super) const LOG_NAME: &str = "rekor-v1";
 pub struct RekorV1 {
     app: Arc<App>,
     database: SharedDatabase,
-    identity: Identity,
+    /// One for each tree.
+    identities: Vec<Identity>,
 }
 
-/// What makes the log this log. It goes into the trusted root and never changes.
+/// What makes a tree of the log this tree. It goes into the trusted root and never changes.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// First line of every checkpoint: `host - tree id`.
     pub origin: String,
-    /// The log's one tree.
+    /// Its number.
     pub tree: TreeId,
     /// `logId.keyId`: SHA-256 of the key's SubjectPublicKeyInfo.
     pub log_id: Hash,
-    /// The log's key.
+    /// Its key.
     pub public_key: PublicKey,
 }
 
-/// Opens the log that [`create`](super::create) made, after checking that name, key, state, tiles and entries agree.
+/// Opens the log that [`create`](super::create) made, of one tree, after checking that name, key, state, tiles and entries agree.
 ///
 /// `published` is a checkpoint that is known from elsewhere to have been published, if there is one: the log must reach it.
 ///
 /// # Errors
 /// [`StartError`], naming what does not agree with what.
 pub async fn open(config: &Config, clock: Arc<dyn Clock>, published: Option<Checkpoint>) -> Result<RekorV1, StartError> {
-    open_in(config, SharedDatabase::open(&config.database).await?, clock, published).await
+    open_shards(config, &[], SharedDatabase::open(&config.database).await?, clock, &[published]).await
 }
 
-/// As [`open`], in a database that another face of this process has open too.
+/// As [`open`], in a database that another face of this process may have open too, with the trees that follow the first.
+///
+/// `published` has a place for each tree, the first one's first.
 ///
 /// # Errors
 /// As [`open`].
-pub async fn open_in(
+pub async fn open_shards(
     config: &Config,
+    later: &[ShardConfig],
     database: SharedDatabase,
     clock: Arc<dyn Clock>,
-    published: Option<Checkpoint>,
+    published: &[Option<Checkpoint>],
 ) -> Result<RekorV1, StartError> {
-    let host = host_of(&config.public_url)?;
-    let key: Arc<dyn Signer> = Arc::new(FileKey::load(&config.key)?);
-    let store = database.log(LOG_NAME);
-    let tree = stored_tree(&store, &host).await?;
-    let (identity, signer) = identify(&host, tree, key.clone())?;
-    let published = Published::recorded(published, record_of(&config.database, config.head_record.as_ref(), LOG_NAME));
-    let log = Log::open(Arc::new(store), Arc::new(signer), clock, published).await?;
+    let (mut shards, mut identities) = (Vec::new(), Vec::new());
+    let keys = std::iter::once(&config.key).chain(later.iter().map(|shard| &shard.key));
+    for (number, key) in (1..).zip(keys) {
+        let host = host_of(&config.public_url)?;
+        let key: Arc<dyn Signer> = Arc::new(FileKey::load(key)?);
+        let store = database.log(&log_name(LOG_NAME, number));
+        let tree = stored_tree(&store, &host).await?;
+        let (identity, signer) = identify(&host, tree, key.clone())?;
+        let known = published.get(shards.len()).cloned().flatten();
+        let known = Published::recorded(known, record_of(&config.database, config.head_record.as_ref(), LOG_NAME, number));
+        let log = Log::open(Arc::new(store), Arc::new(signer), clock.clone(), known).await?;
+        shards.push(Shard { log, tree, key });
+        identities.push(identity);
+    }
     metric::announce();
-    Ok(RekorV1 { app: Arc::new(App { log, tree, key }), database, identity })
+    Ok(RekorV1 { app: Arc::new(App { shards }), database, identities })
 }
 
 impl RekorV1 {
@@ -76,35 +88,43 @@ impl RekorV1 {
         router::router(Arc::clone(&self.app))
     }
 
-    /// What goes into the trusted root.
+    /// Who the tree is that takes entries.
     #[must_use]
     pub fn identity(&self) -> &Identity {
-        &self.identity
+        &self.identities[self.app.view().inactive().len()]
     }
 
     /// The newest signed checkpoint, as it is served.
     #[must_use]
     pub fn checkpoint(&self) -> String {
-        self.app.log.checkpoint().note.clone()
+        self.app.view().active().head.note.clone()
     }
 
-    /// Takes no more entries for ever; reads go on. The answer is the last head, also when the log was frozen before.
+    /// The tree that takes entries takes no more for ever; the next one does, if there is one. The answer is its last head.
     ///
     /// # Errors
     /// When the head cannot be signed or stored; asking again is always safe.
     pub async fn freeze(&self) -> Result<Arc<SignedTreeHead>, AppendError> {
-        self.app.log.freeze().await
+        self.app.view().active().shard.log.freeze().await
+    }
+
+    /// Whether each tree is frozen, the oldest first.
+    #[must_use]
+    pub fn frozen(&self) -> Vec<bool> {
+        self.app.shards.iter().map(|shard| shard.log.checkpoint().last).collect()
     }
 
     /// Ready while the database answers.
     #[must_use]
     pub fn ready(&self) -> Arc<dyn ReadyCheck> {
-        Arc::new(DatabaseAnswers(self.app.log.clone()))
+        Arc::new(DatabaseAnswers(self.app.shards[0].log.clone()))
     }
 
     /// Writes what waits, answers it, and lets go of the database.
     pub async fn close(self) {
-        self.app.log.clone().close().await;
+        for shard in &self.app.shards {
+            shard.log.clone().close().await;
+        }
         self.database.close().await;
     }
 }
@@ -113,6 +133,10 @@ impl RekorV1 {
 impl RekorV1 {
     pub(super) fn app(&self) -> &App {
         &self.app
+    }
+
+    pub(super) fn database_of_tests(&self) -> &SharedDatabase {
+        &self.database
     }
 }
 

@@ -38,17 +38,17 @@ pub(super) async fn create_entry(
         return Err(SchemaError::required("proposedEntry", "body").into());
     }
     // Whoever finds no place is refused before any work is done for it.
-    let place = app.log.admit(client, body.len())?;
+    let admitted = app.admit(client, body.len())?;
     let entry =
         off_the_worker(body.len(), move || ProposedEntry::from_json(&body)?.verify()).await.map_err(ApiError::Proposal)?;
-    let Appended { index, time, duplicate, leaf, proof, head } =
-        app.log.append_in(place, Arc::new(EntrySubmission(entry))).await?;
+    let (tree, appended) = app.append(admitted, Arc::new(EntrySubmission(entry))).await?;
+    let Appended { index, time, duplicate, leaf, proof, head } = appended;
     if duplicate {
-        let id = EntryId { tree: app.tree, leaf: merkle::leaf_hash(&leaf.data) };
+        let id = EntryId { tree: tree.shard.tree, leaf: merkle::leaf_hash(&leaf.data) };
         return Err(ApiError::Exists { id, location: location(&uri, id) });
     }
     metric::new_entry();
-    let answer = app.answer(Proven { index, time, body: leaf.data, proof, head }).await?;
+    let answer = tree.answer(Proven { index, time, body: leaf.data, proof, head }).await?;
     let mut response = json_answer(StatusCode::CREATED, answer.json);
     // Neither quoted nor weak, whatever HTTP says: clients look the entry up in the body under the very bytes of this header.
     let named = [(header::ETAG, answer.id.to_string()), (header::LOCATION, location(&uri, answer.id))];

@@ -24,6 +24,27 @@ pub struct Config {
     pub bundle_cache_mib: u32,
 }
 
+/// A later shard: a log of its own in the same database, one of the list `rekor_v2_shards`, whose first item is the second shard.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardConfig {
+    /// Base URL that clients use, on a host that no other log has: that is its origin, for ever.
+    pub public_url: String,
+    /// Where it listens.
+    pub http: ListenConfig,
+    /// Its private key, PKCS#8 PEM, unlike that of every other log.
+    pub key: FilePath,
+}
+
+impl ShardConfig {
+    /// Everything that a log is configured with: what is not its own is as the first shard has it.
+    #[must_use]
+    pub fn beside(&self, first: &Config) -> Config {
+        let Self { public_url, http, key } = self.clone();
+        Config { public_url, http, key, ..first.clone() }
+    }
+}
+
 fn default_bundle_cache_mib() -> u32 {
     16
 }

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use clock::Clock;
 use entry::{HashedRekord, HashedRekordRequest, Verifier, default_key_details};
+use jiff::Timestamp;
 use keys::{FileKey, Signer as _};
+use note::Checkpoint;
 use pki::KeyKind;
-use tlog::Log;
 use tlog::sqlite::Database;
+use tlog::{Log, OpenError, Published};
 
 use super::Config;
 use super::start::{Identity, LOG_NAME, identify};
 use super::submission::HashedrekordSubmission;
-use crate::start::StartError;
+use crate::start::{Frozen, StartError, log_name, record_of};
 
 /// Entries that every log of ours begins with.
 ///
@@ -26,6 +28,10 @@ pub const SEEDS: u64 = 2;
 pub struct Created {
     /// What goes into the trusted root.
     pub identity: Identity,
+    /// Whether it was made now; else it was there, whole or in part.
+    pub made: bool,
+    /// When it began: the second in which its first entry was logged.
+    pub since: Timestamp,
     /// The signed checkpoint over the seeds, which every later start must lead back to.
     pub checkpoint: String,
 }
@@ -45,15 +51,63 @@ pub async fn create(config: &Config, clock: Arc<dyn Clock>) -> Result<Created, S
     let (identity, signer) = identify(config)?;
     let database = Database::create(&config.database).await?;
     let log = Log::create(Arc::new(database.log(LOG_NAME)), signer, clock).await?;
-    for number in 0..SEEDS {
-        let entry = seed(&identity.origin, number).await.map_err(|source| StartError::Seed { number, source })?;
+    let created = seeded(log, identity, true).await;
+    database.close().await;
+    created
+}
+
+/// Makes the shard with this number beside other logs in a database that is there. One that is there already is kept, and gets the seeds
+/// that it lacks: run again after a crash, it makes the rest.
+///
+/// # Errors
+/// [`StartError`]: as [`create`], or the shard that is there has another name or key.
+pub async fn complete_shard(config: &Config, shard: u32, clock: Arc<dyn Clock>) -> Result<Created, StartError> {
+    let (identity, signer) = identify(config)?;
+    let database = Database::open(&config.database).await?;
+    let store = Arc::new(database.log(&log_name(LOG_NAME, shard)));
+    let (log, made) = match Log::open(store.clone(), signer.clone(), clock.clone(), None).await {
+        Ok(log) => (log, false),
+        Err(OpenError::Missing { .. }) => (Log::create(store, signer, clock).await?, true),
+        Err(error) => return Err(error.into()),
+    };
+    let created = seeded(log, identity, made).await;
+    database.close().await;
+    created
+}
+
+/// Freezes the shard with this number, which must be there and reach what was `published`: what is in it is read as before.
+///
+/// # Errors
+/// [`StartError`]: as [`open`](super::open), or the last head cannot be signed or stored. Asking again is always safe.
+pub async fn freeze(
+    config: &Config,
+    shard: u32,
+    clock: Arc<dyn Clock>,
+    published: Option<Checkpoint>,
+) -> Result<Frozen, StartError> {
+    let (_, signer) = identify(config)?;
+    let database = Database::open(&config.database).await?;
+    let published = Published::recorded(published, record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard));
+    let log = Log::open(Arc::new(database.log(&log_name(LOG_NAME, shard))), signer, clock, published).await?;
+    let frozen = Frozen::now(log).await?;
+    database.close().await;
+    Ok(frozen)
+}
+
+/// Writes the seeds that are missing, and closes the log.
+async fn seeded(log: Log, identity: Identity, made: bool) -> Result<Created, StartError> {
+    let failed = |number, source| StartError::Seed { number, source };
+    for number in log.checkpoint().size..SEEDS {
+        let entry = seed(&identity.origin, number).await.map_err(|source| failed(number, source))?;
         let appended = log.append(Arc::new(HashedrekordSubmission(entry))).await;
-        appended.map_err(|error| StartError::Seed { number, source: error.into() })?;
+        appended.map_err(|error| failed(number, error.into()))?;
     }
+    let first = log.entries(0..1).await.map_err(|error| failed(0, error.into()))?;
+    let since = first.first().ok_or_else(|| failed(0, "it is gone".into()))?.time;
+    let since = Timestamp::from_second(since.as_second()).unwrap_or(since);
     let checkpoint = log.checkpoint().note.clone();
     log.close().await;
-    database.close().await;
-    Ok(Created { identity, checkpoint })
+    Ok(Created { identity, made, since, checkpoint })
 }
 
 /// An entry over `chancery log ORIGIN seed NUMBER`, signed by a P-256 key that nobody keeps.

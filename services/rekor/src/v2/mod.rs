@@ -23,12 +23,12 @@ use merkle::Hash;
 use tlog::Log;
 
 pub use crate::host::OriginError;
-pub use crate::start::StartError;
-pub use config::Config;
-pub use create::{Created, SEEDS, create};
+pub use crate::start::{Frozen, StartError};
+pub use config::{Config, ShardConfig};
+pub use create::{Created, SEEDS, complete_shard, create, freeze};
 pub use inspect::{accept, check};
 pub use origin::origin_of;
-pub use start::{Identity, RekorV2, open, open_in};
+pub use start::{Identity, RekorV2, open, open_shard};
 
 /// What the handlers share.
 #[derive(Debug)]

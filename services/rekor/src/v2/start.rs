@@ -15,7 +15,7 @@ use tlog::{AppendError, Limits, Log, NoteSigner, Published, SignedTreeHead, Tree
 use super::bundles::Bundles;
 use super::origin::origin_of;
 use super::{App, Config, metric, router};
-use crate::start::{DatabaseAnswers, SharedDatabase, StartError, record_of};
+use crate::start::{DatabaseAnswers, SharedDatabase, StartError, log_name, record_of};
 
 /// Name of this log in the database that it shares with the other faces.
 pub(super) const LOG_NAME: &str = "rekor-v2";
@@ -46,23 +46,25 @@ pub struct Identity {
 /// # Errors
 /// [`StartError`], naming what does not agree with what.
 pub async fn open(config: &Config, clock: Arc<dyn Clock>, published: Option<Checkpoint>) -> Result<RekorV2, StartError> {
-    open_in(config, SharedDatabase::open(&config.database).await?, clock, published).await
+    open_shard(config, 1, SharedDatabase::open(&config.database).await?, clock, published).await
 }
 
-/// As [`open`], in a database that another face of this process has open too.
+/// As [`open`], the shard with this number, in a database that other logs of this process may have open too.
 ///
 /// # Errors
 /// As [`open`].
-pub async fn open_in(
+pub async fn open_shard(
     config: &Config,
+    shard: u32,
     database: SharedDatabase,
     clock: Arc<dyn Clock>,
     published: Option<Checkpoint>,
 ) -> Result<RekorV2, StartError> {
     let (identity, signer) = identify(config)?;
     let limits = Limits { entry_bytes: MAX_BODY, ..Limits::default() };
-    let published = Published::recorded(published, record_of(&config.database, config.head_record.as_ref(), LOG_NAME));
-    let log = Log::open_with(Arc::new(database.log(LOG_NAME)), signer, clock, published, limits).await?;
+    let published = Published::recorded(published, record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard));
+    let store = Arc::new(database.log(&log_name(LOG_NAME, shard)));
+    let log = Log::open_with(store, signer, clock, published, limits).await?;
     metric::announce();
     let bundles = Bundles::new(u64::from(config.bundle_cache_mib) << 20);
     Ok(RekorV2 { app: Arc::new(App { log_id: identity.log_id, log, bundles }), database, identity })
@@ -92,6 +94,12 @@ impl RekorV2 {
     /// When the head cannot be signed or stored; asking again is always safe.
     pub async fn freeze(&self) -> Result<Arc<SignedTreeHead>, AppendError> {
         self.app.log.freeze().await
+    }
+
+    /// Whether it takes no more entries.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.app.log.checkpoint().last
     }
 
     /// Ready while the database answers.

@@ -312,6 +312,33 @@ async fn one_fault(mut fixture: Fixture, step: Step, when: When, crash: bool, sa
     fixture.world.check(&fixture.log, &fixture.store, size + 2).await;
 }
 
+/// Whatever fails, the log is as open as before or frozen, and asking again freezes it.
+#[tokio::test]
+async fn each_step_of_freezing_may_fail() {
+    let template = Template::new(255).await;
+    for step in [Step::Begin, Step::Update, Step::Commit, Step::Sign] {
+        for (when, crash) in [(When::Before, false), (When::Before, true), (When::After, false), (When::After, true)] {
+            let mut fixture = template.fixture().await;
+            fixture.faults.plan(&[(step, when)]);
+            let outcome = fixture.log.freeze().await;
+            assert!(fixture.faults.spent(), "{step:?} is a step of freezing");
+            let committed = (step, when) == (Step::Commit, When::After);
+            assert_eq!((outcome.is_ok(), fixture.log.checkpoint().last), (committed, committed), "{step:?} {when:?}");
+            assert_eq!(fixture.store.state().await.unwrap().unwrap().frozen, committed);
+            if crash {
+                fixture.restart().await;
+            }
+            let appended = fixture.append("x").await;
+            assert_eq!(appended.as_ref().err().map(AppendError::code), committed.then_some("log_frozen"), "{appended:?}");
+            let last = fixture.log.freeze().await.unwrap();
+            assert!(last.last && matches!(fixture.append("y").await, Err(AppendError::Frozen)));
+            fixture.restart().await;
+            assert_eq!(fixture.log.checkpoint(), last);
+            fixture.world.check(&fixture.log, &fixture.store, 255 + u64::from(!committed)).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_commit_of_unknown_outcome_is_found_out_by_the_next_batch() {
     // The commit took effect, said it did not, and the store was gone when the row was to be read.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bundle::ClientTrustConfig;
+use bundle::{ClientTrustConfig, SigningConfig, TrustedRoot};
 use chassis::report::Explain as _;
+use keys::FileKey;
+use pki::KeyKind;
 use tempfile::TempDir;
 
 use super::*;
@@ -16,14 +18,25 @@ use crate::serve::Sockets;
 const URL: &str = "https://rekor-v1.corp.example";
 
 /// An installation in a folder that goes away.
-struct Installation {
+pub(in crate::log_command) struct Installation {
     dir: TempDir,
-    layout: Layout,
+    pub(in crate::log_command) layout: Layout,
 }
 
 impl Installation {
     /// As it was made before there was a Rekor v1 log: what is made today, undone.
     async fn older() -> Self {
+        let (older, anchors, plan) = Self::made().await;
+        older.undo(anchors, &plan).await;
+        older
+    }
+
+    /// As it is made today.
+    pub(in crate::log_command) async fn whole() -> Self {
+        Self::made().await.0
+    }
+
+    async fn made() -> (Self, Anchors, Plan) {
         chassis::crypto::install();
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path().join("chancery"));
@@ -38,9 +51,7 @@ impl Installation {
             lab: None,
         };
         let anchors = init::create(layout.dir(), &plan).await.unwrap();
-        let older = Self { dir, layout };
-        older.undo(anchors, &plan).await;
-        older
+        (Self { dir, layout }, anchors, plan)
     }
 
     async fn undo(&self, anchors: Anchors, plan: &Plan) {
@@ -109,7 +120,7 @@ impl Installation {
     }
 
     /// Another with the same files.
-    fn copy(&self) -> Self {
+    pub(in crate::log_command) fn copy(&self) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path().join("chancery"));
         let copy = Self { dir, layout };
@@ -118,7 +129,7 @@ impl Installation {
     }
 
     /// Takes a file or folder as it is in `other`.
-    fn take(&self, other: &Self, name: &str) {
+    pub(in crate::log_command) fn take(&self, other: &Self, name: &str) {
         let (from, to) = (other.layout.join(name), self.layout.join(name));
         if to.is_dir() {
             std::fs::remove_dir_all(&to).unwrap();
@@ -135,35 +146,41 @@ impl Installation {
         complete(&self.layout, self.addition()).await
     }
 
-    /// The state is one that every service starts from.
-    async fn starts(&self) {
-        let config = Config::load(&self.layout.config()).unwrap();
+    /// Opens every service, on free ports.
+    pub(in crate::log_command) async fn opens(&self) -> Outcome<Vec<chassis::Service>> {
+        let mut config = Config::load(&self.layout.config()).unwrap();
+        config.admin.http = ListenConfig::loopback(0);
+        config.rekor_v2_shards.iter_mut().for_each(|shard| shard.http = ListenConfig::loopback(0));
         let services: Vec<ServiceName> =
             serve::DRAIN_ORDER.into_iter().filter(|service| serve::listen_config(&config, *service).is_some()).collect();
-        let admin = chassis::config::ListenConfig::loopback(0);
-        let config = Config { admin: crate::config::AdminConfig { http: admin }, ..config };
-        let sockets = Sockets::bind(&config, &services).await.unwrap();
-        let opened = serve::open(&config, &self.layout, sockets.services).await.unwrap();
-        assert_eq!(opened.len(), services.len());
+        let sockets = Sockets::bind(&config, &services).await?;
+        let opened = serve::open(&config, &self.layout, sockets.services, sockets.shards).await?;
+        assert_eq!(opened.len(), services.len() + config.rekor_v2_shards.len());
+        Ok(opened)
+    }
+
+    /// The state is one that every service starts from.
+    pub(in crate::log_command) async fn starts(&self) {
+        let opened = self.opens().await.unwrap();
         let shutdown = chassis::Shutdown::new();
         shutdown.ask();
         chassis::Process::new(opened).start().until(shutdown).await;
     }
 
-    fn trusted_root(&self) -> TrustedRoot {
+    pub(in crate::log_command) fn trusted_root(&self) -> TrustedRoot {
         TrustedRoot::from_json(&std::fs::read(self.layout.join(names::TRUSTED_ROOT)).unwrap()).unwrap()
     }
 
-    fn signing_config(&self, name: &str) -> SigningConfig {
+    pub(in crate::log_command) fn signing_config(&self, name: &str) -> SigningConfig {
         SigningConfig::from_json(&std::fs::read(self.layout.join(name)).unwrap()).unwrap()
     }
 
-    fn anchors(&self) -> Anchors {
+    pub(in crate::log_command) fn anchors(&self) -> Anchors {
         Anchors::load(&self.layout.anchors()).unwrap()
     }
 
     /// The names in the newest targets metadata, and its version.
-    fn targets(&self) -> (u64, Vec<String>) {
+    pub(in crate::log_command) fn targets(&self) -> (u64, Vec<String>) {
         let newest = (1..).map(|version| (version, self.layout.join(&format!("tuf/{version}.targets.json"))));
         let (version, file) = newest.take_while(|(_, file)| file.exists()).last().unwrap();
         let document: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
@@ -171,7 +188,7 @@ impl Installation {
     }
 
     /// Every file with its content.
-    fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(in crate::log_command) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         let mut folders = vec![self.dir.path().to_owned()];
         while let Some(folder) = folders.pop() {

@@ -3,6 +3,7 @@
 mod reads;
 mod retrieving;
 mod searching;
+mod sharding;
 mod starts;
 mod writes;
 
@@ -29,6 +30,7 @@ use tower::ServiceExt as _;
 
 use super::start::{LOG_NAME, identify};
 use super::*;
+use crate::SharedDatabase;
 
 /// An installation of one log in a folder that goes away.
 struct Fixture {

@@ -2,7 +2,7 @@ use chassis::Explain as _;
 use clock::Clock as _;
 
 use super::*;
-use crate::{SharedDatabase, v2};
+use crate::v2;
 
 async fn start_error(config: &Config, fixture: &Fixture, published: Option<Checkpoint>) -> StartError {
     match open(config, fixture.clock.clone(), published).await {
@@ -102,8 +102,8 @@ async fn both_faces_live_in_one_file_each_with_a_tree_of_its_own() {
     let created = create(&fixture.config, fixture.clock.clone()).await.unwrap();
 
     let database = SharedDatabase::open(&fixture.config.database).await.unwrap();
-    let first = open_in(&fixture.config, database.clone(), fixture.clock.clone(), None).await.unwrap();
-    let second = v2::open_in(&other, database, fixture.clock.clone(), None).await.unwrap();
+    let first = open_shards(&fixture.config, &[], database.clone(), fixture.clock.clone(), &[]).await.unwrap();
+    let second = v2::open_shard(&other, 1, database, fixture.clock.clone(), None).await.unwrap();
     assert_ne!(first.identity().log_id, second.identity().log_id);
     submit(&first.router(), &fixture.proposal(0).await).await.entry();
     assert_eq!(read_checkpoint(first.identity(), &first.checkpoint()).size, 3);

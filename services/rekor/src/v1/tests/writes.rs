@@ -346,7 +346,7 @@ async fn a_clock_that_stepped_back_and_a_log_that_closes_hold_entries_up() {
     fixture.clock.advance(SignedDuration::from_secs(61));
     assert_eq!(verify(rekor.identity(), &submit(&router, &fixture.proposal(1).await).await.entry()), (1, 2));
 
-    rekor.app().log.clone().close().await;
+    rekor.app().shards[0].log.clone().close().await;
     submit(&router, &fixture.proposal(2).await).await.refused(503, 503, "closing, try again", "shutting_down");
 }
 
@@ -382,7 +382,7 @@ async fn our_own_failures_keep_their_causes_to_themselves() {
     let (_, signer) = identify(HOST, tree, key.clone()).unwrap();
     let store = Arc::new(Database::open(&fixture.config.database).await.unwrap().log(LOG_NAME));
     let log = Log::open_with(store, Arc::new(signer), fixture.clock.clone(), None, Limits::default()).await.unwrap();
-    let router = router::router(Arc::new(App { log, tree, key: key.clone() }));
+    let router = router::router(Arc::new(App { shards: vec![Shard { log, tree, key: key.clone() }] }));
 
     let proposal = fixture.proposal(0).await;
     key.broken.store(true, Ordering::Relaxed);
@@ -409,6 +409,6 @@ async fn a_proof_that_does_not_hold_is_never_given_out() {
         proof: vec![leaf_hash(b"sibling")],
         head: Arc::new(head),
     };
-    let error = rekor.app().answer(proven).await.unwrap_err();
+    let error = rekor.app().view().active().answer(proven).await.unwrap_err();
     assert_eq!(error.into_response().status(), StatusCode::INTERNAL_SERVER_ERROR);
 }

@@ -2,6 +2,7 @@ use chassis::Explain as _;
 use entry::hash_name;
 
 use super::*;
+use crate::SharedDatabase;
 
 async fn start_error(config: &Config, fixture: &Fixture, published: Option<Checkpoint>) -> StartError {
     match open(config, fixture.clock.clone(), published).await {
@@ -105,4 +106,38 @@ fn configuration_has_defaults_and_refuses_unknown_keys() {
     let mut unknown = value;
     unknown["origin"] = "log1.rekor.example".into();
     assert!(serde_json::from_value::<Config>(unknown).unwrap_err().to_string().contains("unknown field `origin`"));
+}
+
+#[tokio::test]
+async fn a_shard_is_a_log_of_its_own_beside_a_frozen_one() {
+    let fixture = Fixture::new();
+    let first = create(&fixture.config, fixture.clock.clone()).await.unwrap();
+    let shard = ShardConfig {
+        public_url: "https://log2.rekor.example".into(),
+        http: ListenConfig::loopback(0),
+        key: fixture.dir.path().join("rekor-2.pem").into(),
+    };
+    FileKey::generate(KeyKind::P256).unwrap().create_file(&shard.key).unwrap();
+    let second = shard.beside(&fixture.config);
+    let clock = || fixture.clock.clone();
+    let made = complete_shard(&second, 2, clock()).await.unwrap();
+    let kept = complete_shard(&second, 2, clock()).await.unwrap();
+    assert_eq!((made.made, kept.made, &made.checkpoint), (true, false, &kept.checkpoint));
+    assert!(made.checkpoint.starts_with("log2.rekor.example\n2\n") && made.identity.log_id != first.identity.log_id);
+    // Under its name nobody opens the other one.
+    assert!(complete_shard(&fixture.config, 2, clock()).await.is_err());
+
+    let frozen = freeze(&fixture.config, 1, clock(), None).await.unwrap();
+    assert!(
+        frozen.made && frozen.checkpoint.contains("\nLog frozen \u{2014} Sat Nov 21 09:00:00 UTC 2026\n"),
+        "{}",
+        frozen.checkpoint
+    );
+    let database = SharedDatabase::open(&fixture.config.database).await.unwrap();
+    let old = open_shard(&fixture.config, 1, database.clone(), clock(), None).await.unwrap();
+    let new = open_shard(&second, 2, database, clock(), None).await.unwrap();
+    assert_eq!(submit(&old.router(), fixture.request(0).await).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(get(&old.router(), "/checkpoint").await.text(), frozen.checkpoint);
+    assert_eq!(submit(&new.router(), fixture.request(0).await).await.status, StatusCode::CREATED);
+    assert!(new.checkpoint().starts_with("log2.rekor.example\n3\n"));
 }
