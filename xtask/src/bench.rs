@@ -20,6 +20,9 @@ pub(crate) struct Options {
     /// Build from nothing in a folder of its own, to measure the build too
     #[arg(long)]
     fresh: bool,
+    /// How many leaves the largest log of the table about growth has; 10^8 takes 4 GB of disk
+    #[arg(long, default_value_t = 10_000_000)]
+    leaves: u64,
     /// Put the table into docs/benchmarks.md as well
     #[arg(long)]
     write: bool,
@@ -37,7 +40,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let begun = Instant::now();
     let mut cargo = tools::cargo();
-    cargo.current_dir(layout::repository()).args(["build", "--profile", "dist", "--locked", "--workspace", "--bins"]);
+    cargo.current_dir(layout::repository()).args([
+        "build",
+        "--profile",
+        "dist",
+        "--locked",
+        "--workspace",
+        "--bins",
+        "--example",
+        "growth",
+    ]);
     process::run(cargo.env("CARGO_TARGET_DIR", &target))?;
     let built = begun.elapsed();
 
@@ -51,9 +63,22 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.fresh {
         table.push_str(&format!("| build of it from nothing | {} |\n", Took(built)));
     }
+    table.push('\n');
+    table.push_str(&growth(&target, options.leaves)?);
     let text = format!("{}\n\n{table}", machine(&target)?);
     println!("{text}");
     if options.write { write(&text) } else { Ok(()) }
+}
+
+/// What an append and a proof cost as the log grows, on the disk of the build.
+fn growth(target: &Path, leaves: u64) -> Result<String> {
+    let folder = target.join("growth");
+    // What a run that was broken off left would be taken for a log.
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut growth = Command::new(target.join("dist/examples/growth"));
+    growth.stderr(std::process::Stdio::inherit()).arg(&folder).arg(leaves.to_string());
+    process::output(&mut growth)
 }
 
 /// One paragraph about where the figures come from.
