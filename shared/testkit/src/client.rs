@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -121,6 +121,15 @@ impl Client {
     /// An argument weakens it, it takes too long, or it tried to reach any machine but this one.
     #[must_use]
     pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
+        self.start(arguments).end()
+    }
+
+    /// Starts it, for those who have something to do while it waits for them.
+    ///
+    /// # Panics
+    /// An argument weakens it, or it cannot be started.
+    #[must_use]
+    pub fn start<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Running<'_> {
         let mut command = Command::new(&self.program);
         for argument in arguments {
             refuse_weakening(argument.as_ref());
@@ -131,7 +140,31 @@ impl Client {
         command.env("DOCKER_CONFIG", self.home().join(".docker"));
         command.envs([("PATH", "/usr/bin:/bin"), ("LC_ALL", "C"), ("TZ", "UTC")]);
         command.envs(self.outside.variables()).envs(self.variables.iter().cloned());
-        let ran = run(command.current_dir(self.home()));
+        Running { process: Process::start(command.current_dir(self.home())), outside: &self.outside }
+    }
+}
+
+/// A client that runs.
+#[derive(Debug)]
+pub struct Running<'client> {
+    process: Process,
+    outside: &'client Outside,
+}
+
+impl Running<'_> {
+    /// What it has said so far, on both ways.
+    #[must_use]
+    pub fn said(&self) -> String {
+        format!("{}{}", self.process.read("stdout"), self.process.read("stderr"))
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// It takes too long, or it tried to reach any machine but this one.
+    #[must_use]
+    pub fn end(self) -> Ran {
+        let ran = self.process.end();
         self.outside.assert_untouched(&ran.command);
         ran
     }
@@ -235,31 +268,62 @@ fn refuse_weakening(word: &OsStr) {
     );
 }
 
-/// Runs a command to its end with its output in files, so that a child that outlives it cannot block us.
+/// Runs a command to its end.
 pub(crate) fn run(command: &mut Command) -> Ran {
-    let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).map(OsStr::to_string_lossy).collect();
-    let shown = words.join(" ");
-    let files = TempDir::new().expect("a temporary folder can be made");
-    let file = |name: &str| File::create(files.path().join(name)).expect("a temporary file can be made");
-    command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
-    let begun = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("a child can be waited for") {
-            break Some(status);
-        }
-        if begun.elapsed() > LIMIT {
-            let _ = child.kill();
-            let _ = child.wait();
-            break None;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    };
-    let read = |name: &str| String::from_utf8_lossy(&std::fs::read(files.path().join(name)).unwrap_or_default()).into_owned();
-    let ran =
-        Ran { command: shown, code: status.and_then(|status| status.code()), stdout: read("stdout"), stderr: read("stderr") };
-    assert!(status.is_some(), "killed after {} s: {ran}", LIMIT.as_secs());
-    ran
+    Process::start(command).end()
+}
+
+/// A process with its output in files, so that a child that outlives it cannot block us. It is killed when dropped.
+#[derive(Debug)]
+struct Process {
+    shown: String,
+    child: Child,
+    files: TempDir,
+}
+
+impl Process {
+    fn start(command: &mut Command) -> Self {
+        let words: Vec<_> =
+            std::iter::once(command.get_program()).chain(command.get_args()).map(OsStr::to_string_lossy).collect();
+        let shown = words.join(" ");
+        let files = TempDir::new().expect("a temporary folder can be made");
+        let file = |name: &str| File::create(files.path().join(name)).expect("a temporary file can be made");
+        command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
+        Self { shown, child, files }
+    }
+
+    fn read(&self, name: &str) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.files.path().join(name)).unwrap_or_default()).into_owned()
+    }
+
+    fn end(mut self) -> Ran {
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                break Some(status);
+            }
+            if begun.elapsed() > LIMIT {
+                break None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let ran = Ran {
+            command: self.shown.clone(),
+            code: status.and_then(|status| status.code()),
+            stdout: self.read("stdout"),
+            stderr: self.read("stderr"),
+        };
+        assert!(status.is_some(), "killed after {} s: {ran}", LIMIT.as_secs());
+        ran
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[cfg(test)]

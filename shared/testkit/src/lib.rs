@@ -24,7 +24,7 @@ mod wait;
 
 pub use self::pki::{ServerCertificate, TestCa};
 pub use chancery::{Chancery, Ended, Launch};
-pub use client::{Client, Ran, on_path, pinned};
+pub use client::{Client, Ran, Running, on_path, pinned};
 pub use environment::Environment;
 pub use issuer::FakeIssuer;
 pub use outside::Outside;
