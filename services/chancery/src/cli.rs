@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Tree(TreeArgs),
     /// Verify an image in a registry, or a Sigstore bundle offline
     Verify(VerifyArgs),
+    /// Ask a running process whether it is ready, as health checks do
+    Health(HealthArgs),
     /// Check a configuration file without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -116,6 +118,22 @@ pub(crate) struct ConfigArgs {
     /// The file that `chancery init` wrote
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+/// `chancery health`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  chancery health --config /var/lib/chancery/chancery.yaml\n\n\
+    Exit codes: 0 ready, 1 not ready or no answer, 2 wrong configuration.")]
+pub(crate) struct HealthArgs {
+    /// The folder of an installation or lab; a lab is ready when its proof has passed, too
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_LAB_DIR)]
+    pub dir: PathBuf,
+    /// The configuration that names the admin listener, where it lies elsewhere
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dir", "url"])]
+    pub config: Option<PathBuf>,
+    /// The admin listener itself
+    #[arg(long, value_name = "URL", conflicts_with = "dir")]
+    pub url: Option<String>,
 }
 
 /// `chancery lab`

@@ -8,6 +8,7 @@ mod completion;
 mod config;
 mod failure;
 mod gateway_command;
+mod health;
 mod image;
 mod init;
 mod lab;
@@ -66,6 +67,7 @@ async fn run(cli: Cli) -> Outcome<ExitCode> {
             Some(bundle) => verify_command::run(&args, bundle, out)?,
             None => image::verify::run(&args, out).await?,
         },
+        Command::Health(args) => health::run(&args, out).await?,
         Command::Config(ConfigCommand::Check(args)) => check::run(&args.config, out).await?,
         Command::Fulcio(_) | Command::Ctlog(_) | Command::Rekor(_) | Command::Tsa(_) | Command::Tuf(_) | Command::Gateway(_) => {
             unreachable!("one service alone is run above")

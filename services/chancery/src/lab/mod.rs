@@ -3,7 +3,7 @@
 pub(crate) mod env;
 pub(crate) mod identity;
 mod issuer;
-mod proof;
+pub(crate) mod proof;
 mod screen;
 pub(crate) mod token;
 
