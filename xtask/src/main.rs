@@ -9,6 +9,7 @@ mod ci;
 mod codes;
 mod deps;
 mod fuzz;
+mod image;
 mod layout;
 mod process;
 mod programs;
@@ -52,6 +53,8 @@ enum Command {
     Soak(soak::Options),
     /// Fuzz every parser of outside bytes, each for a while; takes a nightly compiler
     Fuzz(fuzz::Options),
+    /// Build the static binary and fill the folder that its image is made of
+    Image(image::Options),
     /// Measure rate, latency, memory, start-up time and size of an optimised build
     Bench(bench::Options),
 }
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::CheckDeps => deps::command(),
         Command::Soak(options) => soak::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Image(options) => image::command(&options),
         Command::Bench(options) => bench::run(&options),
     };
     match result {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
@@ -35,6 +35,12 @@ const TOOLS: &[Tool] = &[
     Tool { name: "cargo-deny", tier: Tier::Ci, from: Source::Cargo },
     Tool { name: "regctl", tier: Tier::All, from: Source::Go { package: "github.com/regclient/regclient/cmd/regctl" } },
     Tool { name: "helm", tier: Tier::All, from: Source::Go { package: "helm.sh/helm/v4/cmd/helm" } },
+    Tool { name: "sigstore-js", tier: Tier::All, from: Source::Npm { program: "@sigstore/cli/bin/run" } },
+    Tool { name: "sigstore-java", tier: Tier::All, from: Source::Maven { program: "Sign.java" } },
+    Tool { name: "docker-compose", tier: Tier::All, from: Source::Go { package: "github.com/docker/compose/v2/cmd" } },
+    Tool { name: "dex", tier: Tier::All, from: Source::Go { package: "github.com/dexidp/dex/cmd/dex" } },
+    Tool { name: "gitsign", tier: Tier::All, from: Source::Go { package: "github.com/sigstore/gitsign" } },
+    Tool { name: "kyverno", tier: Tier::All, from: Source::Go { package: "github.com/kyverno/kyverno/cmd/cli/kubectl-kyverno" } },
 ];
 
 /// Programs of the distribution: what is run, the Debian package that has it, and which run uses it.
@@ -48,6 +54,11 @@ const PACKAGES: &[(&str, &str, Tier)] = &[
     ("dockerd", "docker.io", Tier::All),
     ("docker", "docker.io", Tier::All),
     ("skopeo", "skopeo", Tier::All),
+    ("git", "git", Tier::All),
+    ("npm", "npm", Tier::All),
+    ("mvn", "maven", Tier::All),
+    ("javac", "default-jdk-headless", Tier::All),
+    ("musl-gcc", "musl-tools", Tier::All),
 ];
 
 /// Which run uses a tool.
@@ -82,11 +93,17 @@ enum Source {
     Cargo,
     /// From PyPI, as wheels: `xtask/tools/NAME/requirements.txt` pins every distribution by version and digest.
     Python { module: &'static str },
+    /// By `xtask/tools/NAME/package.json`, whose lock file pins every dependency, on a Node.js that is one of them: the
+    /// distribution's may be too old.
+    Npm { program: &'static str },
+    /// From Maven's central repository by `xtask/tools/NAME/pom.xml`, with a program of ours beside it where what is released is
+    /// a library.
+    Maven { program: &'static str },
 }
 
 impl Source {
     /// How many package managers there are.
-    const MANAGERS: usize = 3;
+    const MANAGERS: usize = 5;
 
     /// Which of them, counted from 0.
     const fn manager(&self) -> usize {
@@ -94,6 +111,8 @@ impl Source {
             Self::Go { .. } => 0,
             Self::Cargo => 1,
             Self::Python { .. } => 2,
+            Self::Npm { .. } => 3,
+            Self::Maven { .. } => 4,
         }
     }
 }
@@ -143,6 +162,15 @@ impl Tool {
         installed
     }
 
+    /// Copies what describes it to the package manager.
+    fn copy(&self, names: &[&str], into: &std::path::Path) -> Result<()> {
+        for name in names {
+            let from = layout::repository().join("xtask/tools").join(self.name).join(name);
+            fs::copy(&from, into.join(name)).with_context(|| format!("cannot copy {}", from.display()))?;
+        }
+        Ok(())
+    }
+
     fn command(&self, into: &std::path::Path) -> Result<Command> {
         match self.from {
             Source::Go { package } => {
@@ -155,6 +183,23 @@ impl Tool {
                     .arg(package);
                 go.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-buildvcs=false");
                 Ok(go)
+            }
+            Source::Npm { .. } => {
+                self.copy(&["package.json", "package-lock.json"], into)?;
+                let mut npm = Command::new("npm");
+                npm.current_dir(into).args(["ci", "--no-audit", "--no-fund"]);
+                Ok(npm)
+            }
+            Source::Maven { program } => {
+                self.copy(&["pom.xml", program], into)?;
+                let mut maven = Command::new("mvn");
+                maven.current_dir(into).args([
+                    "--batch-mode",
+                    "--quiet",
+                    "dependency:copy-dependencies",
+                    "-DoutputDirectory=lib",
+                ]);
+                Ok(maven)
             }
             Source::Cargo => {
                 let mut cargo = cargo();
@@ -179,18 +224,28 @@ impl Tool {
         }
     }
 
-    /// What the package manager leaves to do: packages of Python get a program that finds them.
+    /// What the package manager leaves to do: where it installs no program of the tool's name, a script becomes one.
     fn finish(&self, making: &std::path::Path) -> Result<()> {
-        let Source::Python { module } = self.from else { return Ok(()) };
-        // By its path: what runs the program may have another `python3` first, for which these wheels are not.
-        let python = process::output(Command::new("python3").args(["-c", "import sys; print(sys.executable)"]))?;
-        let script = format!(
-            "#!/bin/sh\nlib=$(dirname \"$(dirname \"$(readlink -f \"$0\")\")\")/lib\nPYTHONPATH=\"$lib\" PYTHONSAFEPATH=1 exec '{}' -m {module} \"$@\"\n",
-            python.trim()
-        );
+        let run = match self.from {
+            Source::Go { .. } | Source::Cargo => return Ok(()),
+            Source::Python { module } => {
+                // By its path: what runs the program may have another `python3` first, for which these wheels are not.
+                let python = process::output(Command::new("python3").args(["-c", "import sys; print(sys.executable)"]))?;
+                format!("PYTHONPATH=\"$here/lib\" PYTHONSAFEPATH=1 exec '{}' -m {module}", python.trim())
+            }
+            Source::Npm { program } => {
+                format!("exec \"$here/node_modules/.bin/node\" \"$here/node_modules/{program}\"")
+            }
+            Source::Maven { program } => format!("exec java -cp \"$here/lib/*\" \"$here/{program}\""),
+        };
+        // What it runs is found from where it lies: the folder is about to be renamed.
+        let script = format!("#!/bin/sh\nhere=$(dirname \"$(dirname \"$(readlink -f \"$0\")\")\")\n{run} \"$@\"\n");
         let program = making.join("bin").join(self.name);
         fs::write(&program, script).with_context(|| format!("cannot write {}", program.display()))?;
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+        if matches!(self.from, Source::Maven { .. }) {
+            return Ok(());
+        }
         // A package that is not whole fails here and not in a test.
         process::run(Command::new(&program).arg("--version").stdout(Stdio::null()))
     }
@@ -216,24 +271,37 @@ pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Checks that the distribution's programs are there. Where `CI` is `true` it installs those that are not, elsewhere it says how.
+/// Checks that the distribution's programs are there. Where we are root, or `CI` is `true`, it installs those that are not;
+/// elsewhere it says how.
 ///
 /// # Errors
 /// One is missing, or cannot be installed.
 pub(crate) fn packages(all: bool) -> Result<()> {
+    packages_where(|_, tier| tier.is_used(all))
+}
+
+/// As [`packages`], for what static binaries are built with.
+///
+/// # Errors
+/// As there.
+pub(crate) fn image_packages() -> Result<()> {
+    packages_where(|program, _| matches!(program, "cc" | "musl-gcc"))
+}
+
+fn packages_where(wanted: impl Fn(&str, Tier) -> bool) -> Result<()> {
     let missing = || {
-        let missing = PACKAGES.iter().filter(|(program, _, tier)| tier.is_used(all) && !on_path(program));
+        let missing = PACKAGES.iter().filter(|(program, _, tier)| wanted(program, *tier) && !on_path(program));
         missing.map(|(_, package, _)| *package).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
     };
-    let wanted = missing();
-    if wanted.is_empty() {
+    let packages = missing();
+    if packages.is_empty() {
         return Ok(());
     }
-    let line = format!("apt-get install -y --no-install-recommends {}", wanted.join(" "));
-    if std::env::var_os("CI").is_none_or(|ci| ci != "true") {
-        bail!("missing from the system: {}; install with: sudo {line}", wanted.join(", "));
+    let line = format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
+    if !is_root() && std::env::var_os("CI").is_none_or(|ci| ci != "true") {
+        bail!("missing from the system: {}; install with: sudo {line}", packages.join(", "));
     }
-    eprintln!("installing from the distribution: {}", wanted.join(" "));
+    eprintln!("installing from the distribution: {}", packages.join(" "));
     // The sudo of machines where CI is not root already.
     let script = format!(
         "set -e; if [ \"$(id -u)\" = 0 ]; then as=; else as='sudo -n'; fi; export DEBIAN_FRONTEND=noninteractive\n$as apt-get update -qq; $as {line} -qq"
@@ -301,6 +369,11 @@ fn on_path(program: &str) -> bool {
     folders.into_iter().any(|folder| folder.join(program).is_file())
 }
 
+/// Whether this process may do everything: who it is, is the owner of its folder below `/proc`.
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
 fn last_lines(log: &std::path::Path, count: usize) -> String {
     let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
@@ -329,6 +402,19 @@ mod tests {
             assert!(lines.iter().all(|line| line.contains("==") && line.contains("--hash=sha256:")), "{}", file.display());
             let pinned = format!("{module}=={} ", tool.version());
             assert_eq!(lines.iter().filter(|line| line.starts_with(&pinned)).count(), 1, "{pinned}in {}", file.display());
+        }
+    }
+
+    #[test]
+    fn other_package_managers_are_told_the_pinned_version() {
+        for tool in TOOLS {
+            let (file, line) = match tool.from {
+                Source::Go { .. } | Source::Cargo | Source::Python { .. } => continue,
+                Source::Npm { .. } => ("package.json", format!("/cli\": \"{}\"", tool.version())),
+                Source::Maven { .. } => ("pom.xml", format!("<version>{}</version>", tool.version())),
+            };
+            let text = fs::read_to_string(layout::repository().join("xtask/tools").join(tool.name).join(file)).unwrap();
+            assert!(text.contains(&line), "{}/{file} does not say {line}", tool.name);
         }
     }
 
