@@ -8,6 +8,8 @@
 //! - [`rekor`] writes to the transparency log and audits it, [`rekor_v1`] to the one of older clients; [`ctlog`] reads the
 //!   certificate log.
 //! - [`bundle`] alters bundles.
+//! - [`dex`] is a released identity provider, and a person who logs in there.
+//! - [`engine`] is Debian's Docker engine.
 //! - [`installation`] is a Chancery that was set up by `init` rather than `lab`.
 //! - [`gateway`] is the registry as a process of its own, and who promotes there.
 //! - [`image`] makes images, and [`registry`] pushes and reads them.
@@ -20,6 +22,8 @@
 pub mod bundle;
 pub mod ca;
 pub mod ctlog;
+pub mod dex;
+pub mod engine;
 pub mod gateway;
 pub mod image;
 pub mod installation;

@@ -1,18 +1,12 @@
-//! Clients that take long to install: `cargo xtask ci --all` runs these.
+//! Registry clients that take long to install: `cargo xtask ci --all` runs these.
 
 #![allow(clippy::unwrap_used, reason = "what fails in a test is meant to panic")]
 
-use std::fs::File;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
 use integration::gateway::Gateway;
-use integration::image::{Image, tar};
+use integration::image::Image;
 use integration::registry::Registry;
-use integration::supply::promote;
 use tempfile::TempDir;
-use testkit::{Chancery, Client, Ran, TestCa, on_path, pinned, wait_until};
+use testkit::{Client, TestCa, on_path, pinned};
 
 /// A gateway over HTTPS, a way to look into it, and clients that know its authority.
 struct World {
@@ -119,87 +113,4 @@ async fn skopeo_copies_inspects_and_deletes() {
     assert_eq!(world.registry.assert_whole("back/app", "1").await, closure);
     skopeo.run(["delete", &copy]).ok();
     assert_eq!(world.registry.tags("copy/app").await, Vec::<String>::new());
-}
-
-/// Debian's Docker engine with files of its own and no network of its own; asked to end, it ends what it started.
-struct Engine {
-    folder: TempDir,
-    child: Child,
-}
-
-impl Engine {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name).into_os_string();
-        let log = File::create(path("log")).unwrap();
-        let mut command = Command::new(on_path("dockerd"));
-        command.args(["--bridge", "none", "--iptables=false", "--ip-masq=false", "--host"]).arg(socket(folder.path()));
-        for (flag, name) in [("--data-root", "data"), ("--exec-root", "exec"), ("--pidfile", "pid"), ("--config-file", "config")]
-        {
-            command.arg(flag).arg(path(name));
-        }
-        std::fs::write(path("config"), "{}").unwrap();
-        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", folder.path());
-        let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let mut engine = Self { folder, child };
-        let docker = engine.docker();
-        wait_until("the Docker engine answers (it wants root)", Duration::from_secs(60), async || {
-            assert!(engine.child.try_wait().unwrap().is_none(), "{}", engine.log());
-            docker.run(["version"]).code == Some(0)
-        })
-        .await;
-        engine
-    }
-
-    fn docker(&self) -> Client {
-        Client::new(on_path("docker")).with("DOCKER_HOST", socket(self.folder.path()))
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        let _ = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();
-        let _ = self.child.wait();
-    }
-}
-
-fn socket(folder: &Path) -> String {
-    format!("unix://{}", folder.join("socket").display())
-}
-
-/// Pushed by tag and pulled by tag and by digest; and a push into a repository under policy is denied with the reason.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "the Docker engine is installed by: apt-get install docker.io; it wants root"]
-async fn docker_pushes_and_pulls_and_is_kept_out_of_what_is_under_policy() {
-    let lab = Chancery::lab().await;
-    let (registry, host) = (Registry::of(&lab), lab.env().get("CHANCERY_REGISTRY").to_owned());
-    let engine = Engine::start().await;
-    let docker = engine.docker();
-    docker.file("layer.tar", tar("hello.txt", b"hello\n"));
-    let name = format!("{host}/staging/app:1");
-    docker.run(["import", "layer.tar", &name]).ok();
-    let pushed = docker.run(["push", &name]).ok();
-    let digest = registry.manifest("staging/app", "1").await.expect(200).header("docker-content-digest").to_owned();
-    assert!(pushed.stdout.contains(&digest), "{pushed}");
-    let pull = |reference: &str| -> Ran {
-        docker.run(["rmi", "--force", &name]).ok();
-        docker.run(["pull", reference]).ok()
-    };
-    assert!(pull(&name).stdout.contains(&digest));
-    pull(&format!("{host}/staging/app@{digest}"));
-    let image = Image::two_platforms("docker");
-    registry.push("staging/two", "1", &image).await;
-    assert!(docker.run(["pull", &format!("{host}/staging/two:1")]).ok().stdout.contains(&image.root.digest));
-    registry.assert_whole("staging/app", "1").await;
-
-    docker.run(["pull", &name]).ok();
-    let target = format!("{host}/prod/app:1");
-    docker.run(["tag", &name, &target]).ok();
-    docker.run(["push", &target]).refused("denied");
-    promote(&lab, "staging/app:1", "prod/app:1").exits(3);
-    assert_eq!(registry.tags("prod/app").await, Vec::<String>::new());
 }
