@@ -44,12 +44,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tsa", &["tsp", "pki", "keys", "chassis", "clock"]),
     ("tuf", &["bundle", "pki", "keys", "chassis", "clock"]),
     ("gateway", &["oci", "registry", "verify", "evidence", "sqlite", "chassis", "clock"]),
+    ("witness", &["note", "merkle", "keys", "pki", "sqlite", "chassis", "clock"]),
     // The one binary, used by none.
     (
         "chancery",
         &[
             "merkle", "note", "pki", "tsp", "ct", "entry", "bundle", "clock", "keys", "tlog", "chassis", "verify", "evidence",
-            "sign", "oci", "registry", "fulcio", "ctlog", "rekor", "tsa", "tuf", "gateway",
+            "sign", "oci", "registry", "fulcio", "ctlog", "rekor", "tsa", "tuf", "gateway", "witness",
         ],
     ),
     // From outside: formats to read what comes over the wire, never a service's inside.
@@ -67,7 +68,7 @@ const UNNAMED: &[(&str, &str, &str)] = &[
 ];
 
 /// Crates that prove something to the outside and would prove less if they knew a service's inside.
-const SERVICES: &[&str] = &["fulcio", "ctlog", "rekor", "tsa", "tuf", "gateway"];
+const SERVICES: &[&str] = &["fulcio", "ctlog", "rekor", "tsa", "tuf", "gateway", "witness"];
 
 /// The lab's proof acts as a client: no service crate may be named in it.
 const PROOF: &str = "services/chancery/src/lab/proof";
