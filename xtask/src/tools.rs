@@ -49,6 +49,7 @@ const PACKAGES: &[(&str, &str, Tier)] = &[
     ("openssl", "openssl", Tier::Ci),
     ("curl", "curl", Tier::Ci),
     ("strace", "strace", Tier::Ci),
+    ("initdb", "postgresql", Tier::Ci),
     ("python3", "python3", Tier::Ci),
     ("pip3", "python3-pip", Tier::Ci),
     ("dockerd", "docker.io", Tier::All),
@@ -304,7 +305,7 @@ fn packages_where(wanted: impl Fn(&str, Tier) -> bool) -> Result<()> {
     eprintln!("installing from the distribution: {}", packages.join(" "));
     // The sudo of machines where CI is not root already.
     let script = format!(
-        "set -e; if [ \"$(id -u)\" = 0 ]; then as=; else as='sudo -n'; fi; export DEBIAN_FRONTEND=noninteractive\n$as apt-get update -qq; $as {line} -qq"
+        "set -e; if [ \"$(id -u)\" = 0 ]; then as=; else as='sudo -n'; fi; export DEBIAN_FRONTEND=noninteractive\n{NO_CLUSTER}\n$as apt-get update -qq; $as {line} -qq"
     );
     process::run(Command::new("sh").args(["-c", &script]))?;
     let still = missing();
@@ -362,10 +363,16 @@ fn of_tier(all: bool) -> impl Iterator<Item = &'static Tool> {
     TOOLS.iter().filter(move |tool| tool.tier.is_used(all))
 }
 
+/// The package of Postgres would start a server of its own at once; tests have theirs in scratch folders. Who said otherwise before is
+/// not overruled.
+const NO_CLUSTER: &str = "conf=/etc/postgresql-common/createcluster.conf; \
+     if [ ! -e $conf ]; then $as mkdir -p /etc/postgresql-common; echo 'create_main_cluster = false' | $as tee $conf > /dev/null; fi";
+
 fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Daemons lie where only root's PATH leads.
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    // Daemons lie where only root's PATH leads, and the programs of a Postgres server where none does.
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|version| version.path().join("bin"));
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).chain(versions);
     folders.into_iter().any(|folder| folder.join(program).is_file())
 }
 

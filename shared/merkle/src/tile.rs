@@ -56,6 +56,14 @@ impl Tile {
     pub fn exists_in(self, size: u64) -> bool {
         self.width > 0 && Self::at(self.level, self.index, size).is_some_and(|there| there.width >= self.width)
     }
+
+    /// The size of the smallest tree that has all its hashes; `u64::MAX` where that is no number of leaves.
+    #[must_use]
+    pub fn least_size(self) -> u64 {
+        let hashes = self.index.checked_mul(TILE_WIDTH).and_then(|first| first.checked_add(self.width.into()));
+        let leaves = 1_u64.checked_shl(u32::from(self.level) * u32::from(TILE_HEIGHT));
+        hashes.zip(leaves).and_then(|(hashes, leaves)| hashes.checked_mul(leaves)).unwrap_or(u64::MAX)
+    }
 }
 
 /// Where the hash of a [`Node`] comes from: `count` neighbouring hashes of one tile, beginning at `first`, folded together.
@@ -196,6 +204,18 @@ mod tests {
         assert_eq!(name(TileKind::Entries, 1_000, 1), "tile/entries/x001/000.p/1");
         assert_eq!(name(TileKind::Data, 0, 256), "tile/data/000");
         assert_eq!(name(TileKind::Hashes(63), u64::MAX, 255), "tile/63/x018/x446/x744/x073/x709/x551/615.p/255");
+    }
+
+    #[test]
+    fn a_tile_exists_from_its_least_size_on() {
+        for (level, index, width) in [(0, 0, 1), (0, 0, 256), (0, 7, 3), (1, 0, 1), (1, 3, 255), (2, 1, 256), (6, 0, 255)] {
+            let tile = Tile { level, index, width };
+            let size = tile.least_size();
+            assert!(tile.exists_in(size) && !tile.exists_in(size - 1), "{tile:?}");
+        }
+        for (level, index) in [(0, u64::MAX), (0, u64::MAX / 256), (7, 1), (8, 0), (255, 0)] {
+            assert_eq!(Tile::full(level, index).least_size(), u64::MAX, "{level} {index}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! - [`sigstore::World`] is a whole Sigstore that makes bundles, right and wrong ones.
 //! - [`Chancery`] is the binary under test; [`Client`] runs a released client against it, in an environment of its own, and fails
 //!   the test when the client tries to reach any other machine.
-//! - [`Peer`] is another registry; [`Relay`] is a bad line to one; [`Scripted`] is a server that does as it is told.
+//! - [`Postgres`] is a database server in a scratch folder. [`Peer`] is another registry; [`Relay`] is a bad line to one; [`Scripted`] is a server that does as it is told.
 
 mod chancery;
 mod client;
@@ -16,6 +16,7 @@ mod issuer;
 mod outside;
 mod peer;
 mod pki;
+mod postgres;
 mod relay;
 mod scripted;
 pub mod sigstore;
@@ -29,6 +30,7 @@ pub use environment::Environment;
 pub use issuer::FakeIssuer;
 pub use outside::Outside;
 pub use peer::{Peer, free_port};
+pub use postgres::Postgres;
 pub use relay::Relay;
 pub use scripted::{Reply, Scripted, ScriptedRequest};
 pub use token::TokenKey;

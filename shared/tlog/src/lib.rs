@@ -7,8 +7,10 @@
 //! - [`Log`]: the handle that faces hold (`log.rs`).
 //! - The life of an append, in three stories: `admission.rs` (who may come in), `queue.rs` (what waits, and what joins its twin) and the
 //!   protocol spine, `sequencer.rs` (one batch, one transaction, one signature).
-//! - `tree.rs` (what is in memory), `reader.rs` (proofs and tiles from it), `recover.rs` (start-up is a check of the right edge).
-//! - [`Store`] and [`Transaction`]: the seam to a database, its contract in prose; [`sqlite`] is the driver.
+//! - `follow.rs` (what other processes append shows here too), `tree.rs` (what is in memory), `reader.rs` (proofs and tiles from it), `recover.rs`
+//!   (start-up is a check of the right edge).
+//! - [`Store`] and [`Transaction`]: the seam to a database, its contract in prose; [`sqlite`] and [`postgres`] are the drivers, and
+//!   [`Database`] is either.
 //! - `record.rs`: the newest published head, kept outside the database; a database that was rolled back is found out by it.
 //! - [`check_log`]: the whole log recomputed from its entries; [`check_tiles`]: the same of any log that is published as tiles.
 //!
@@ -22,18 +24,22 @@
 
 mod admission;
 mod check;
+mod database;
 mod error;
+mod follow;
 mod head;
 mod log;
 mod metric;
 mod note_signer;
 mod note_verifier;
+pub mod postgres;
 mod queue;
 mod reader;
 mod record;
 mod recover;
 mod rollback;
 mod sequencer;
+mod sql;
 pub mod sqlite;
 mod state;
 mod store;
@@ -43,6 +49,7 @@ mod tree;
 
 pub use admission::Place;
 pub use check::{CheckReport, Depth, check_log, check_log_to};
+pub use database::{Database, DatabaseAddress, DatabaseError};
 pub use error::{AppendError, OpenError, ReadError};
 pub use head::{HeadError, SignedTreeHead, TreeHead, TreeHeadSigner};
 pub use log::{Limits, Log, Published};

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use clock::Clock;
 use merkle::{Hash, Tile};
 use note::Checkpoint;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::{Admission, Place};
+use crate::follow::Follower;
 use crate::metric::Metrics;
 use crate::queue::{Queue, Recorded};
 use crate::reader::Reader;
@@ -87,6 +89,8 @@ struct Shared {
     queue: Arc<Queue>,
     reader: Arc<Reader>,
     tasks: TaskTracker,
+    /// Ends what would go on for ever.
+    over: CancellationToken,
 }
 
 impl Log {
@@ -130,6 +134,8 @@ impl Log {
         limits: Limits,
     ) -> Result<Self, OpenError> {
         let published = published.into();
+        // What another process appended between two reads would look like damage: it waits until all was compared.
+        let held = recover::hold(store.as_ref()).await?;
         let Recovered { state, tree } = recover::open(store.as_ref(), signer.as_ref()).await?;
         let reader = Arc::new(Reader::new(Arc::clone(&store), tree, state.signed_head(), &limits));
         if let Some(anchor) = &published.anchor {
@@ -139,6 +145,7 @@ impl Log {
             Some(path) => Some(recover::open_record(path, store.as_ref(), signer.as_ref(), &reader, &state).await?),
             None => None,
         };
+        drop(held);
         let metrics = Metrics::new(signer.origin());
         let admission = Arc::new(Admission::new(&limits));
         let queue = Arc::new(Queue::new(limits, metrics.clone()));
@@ -154,7 +161,12 @@ impl Log {
         };
         let tasks = TaskTracker::new();
         tasks.spawn(sequencer.run());
-        Ok(Self { shared: Arc::new(Shared { store, signer, admission, queue, reader, tasks }) })
+        let over = CancellationToken::new();
+        if store.shared() {
+            let follower = Follower { store: Arc::clone(&store), queue: Arc::clone(&queue), reader: Arc::clone(&reader) };
+            tasks.spawn(over.clone().run_until_cancelled_owned(follower.run()));
+        }
+        Ok(Self { shared: Arc::new(Shared { store, signer, admission, queue, reader, tasks, over }) })
     }
 
     /// A place for an entry of about `bytes` from this client, to be asked for before anything is done for the request.
@@ -207,10 +219,25 @@ impl Log {
         }
     }
 
-    /// The published head.
+    /// The published head. What another process appended shows in it after at most a fifth of a second and the time of a read.
     #[must_use]
     pub fn checkpoint(&self) -> Arc<SignedTreeHead> {
         self.shared.reader.head()
+    }
+
+    /// The published head, after a look at the store when it does not reach `size`: another process may have appended so much, and may
+    /// have told its client. It can still be smaller.
+    pub async fn reach(&self, size: u64) -> Arc<SignedTreeHead> {
+        let Shared { store, queue, reader, .. } = self.shared.as_ref();
+        let head = reader.head();
+        if size <= head.size || !store.shared() {
+            return head;
+        }
+        // However many ask, one of them reads. When that fails, the head that is known is no less true.
+        match queue.follow() {
+            Ok(answer) => answer.await.ok().and_then(Result::ok).unwrap_or_else(|| reader.head()),
+            Err(_) => reader.head(),
+        }
     }
 
     /// Name of the log.
@@ -230,6 +257,7 @@ impl Log {
     /// # Errors
     /// [`ReadError`] when there is no such leaf or no head of that size yet, or the store fails.
     pub async fn inclusion_proof(&self, index: u64, size: u64) -> Result<Vec<Hash>, ReadError> {
+        self.reach(size).await;
         self.shared.reader.inclusion_proof(index, size).await
     }
 
@@ -238,6 +266,7 @@ impl Log {
     /// # Errors
     /// [`ReadError`] when `old` is larger than `new` or there is no head of that size yet, or the store fails.
     pub async fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, ReadError> {
+        self.reach(new).await;
         self.shared.reader.consistency_proof(old, new).await
     }
 
@@ -246,7 +275,9 @@ impl Log {
     /// # Errors
     /// When the store fails.
     pub async fn index_of(&self, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
-        self.shared.reader.index_of(leaf_hash).await
+        let Some(index) = self.shared.store.index_of(leaf_hash).await? else { return Ok(None) };
+        let head = self.reach(index + 1).await;
+        Ok(Some(index).filter(|index| *index < head.size))
     }
 
     /// The entries from index `from` on that were logged with this search key, in order, at most `limit` of them: each its index and
@@ -255,7 +286,10 @@ impl Log {
     /// # Errors
     /// When the store fails.
     pub async fn search(&self, key: &str, from: u64, limit: u32) -> Result<Vec<(u64, Hash)>, StoreError> {
-        self.shared.reader.search(key, from, limit).await
+        let mut found = self.shared.store.search(key, from, limit).await?;
+        let head = self.reach(found.last().map_or(0, |(index, _)| index + 1)).await;
+        found.retain(|(index, _)| *index < head.size);
+        Ok(found)
     }
 
     /// The entries with these indexes, in order, as far as the published head reaches.
@@ -265,6 +299,7 @@ impl Log {
     /// # Errors
     /// When the store fails, or has a gap.
     pub async fn entries(&self, range: Range<u64>) -> Result<Vec<Stored>, StoreError> {
+        self.reach(range.end).await;
         self.shared.reader.entries(range).await
     }
 
@@ -273,12 +308,15 @@ impl Log {
     /// # Errors
     /// When the store fails, or the stored tile does not lead to the signed root.
     pub async fn tile(&self, level: u8, index: u64, width: u16) -> Result<Option<Bytes>, StoreError> {
-        self.shared.reader.tile(Tile { level, index, width }).await
+        let tile = Tile { level, index, width };
+        self.reach(tile.least_size()).await;
+        self.shared.reader.tile(tile).await
     }
 
     /// Takes no more entries, writes those that wait, and returns when all are answered. Other handles can still read.
     pub async fn close(self) {
         self.shared.queue.close();
+        self.shared.over.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }
@@ -293,6 +331,7 @@ impl fmt::Debug for Log {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.queue.close();
+        self.over.cancel();
     }
 }
 

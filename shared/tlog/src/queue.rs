@@ -21,6 +21,9 @@ pub(crate) type Answer = Result<Recorded, AppendError>;
 /// What it says to who asked for a new head.
 pub(crate) type Refreshed = Result<Arc<SignedTreeHead>, AppendError>;
 
+/// What it says to who asked for what others appended: the newest head in memory.
+pub(crate) type Followed = Result<Arc<SignedTreeHead>, AppendError>;
+
 /// An entry that is durable, and the head that covers it.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorded {
@@ -47,6 +50,8 @@ pub(crate) struct Batch {
     pub(crate) refresh: Vec<oneshot::Sender<Refreshed>>,
     /// Whether that head is to be the last one.
     pub(crate) freeze: bool,
+    /// Whoever asked for what others appended. They are answered first, and all at once.
+    pub(crate) follow: Vec<oneshot::Sender<Followed>>,
 }
 
 pub(crate) struct Queue {
@@ -65,6 +70,7 @@ struct Inner {
     waiting: HashMap<Hash, Vec<Waiter>>,
     refresh: Vec<oneshot::Sender<Refreshed>>,
     freeze: bool,
+    follow: Vec<oneshot::Sender<Followed>>,
     closed: bool,
 }
 
@@ -127,12 +133,24 @@ impl Queue {
         Ok(receiver)
     }
 
+    /// Asks for what other processes appended to be taken over into memory.
+    pub(crate) fn follow(&self) -> Result<oneshot::Receiver<Followed>, AppendError> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(AppendError::Closed);
+        }
+        let (answer, receiver) = oneshot::channel();
+        inner.follow.push(answer);
+        self.wake.notify_one();
+        Ok(receiver)
+    }
+
     /// The next batch, as soon as anything waits; none when the queue is closed and empty. Only the sequencer calls this.
     pub(crate) async fn take(&self) -> Option<Batch> {
         loop {
             {
                 let mut inner = self.lock();
-                if !inner.order.is_empty() || !inner.refresh.is_empty() {
+                if !inner.order.is_empty() || !inner.refresh.is_empty() || !inner.follow.is_empty() {
                     return Some(self.cut(&mut inner));
                 }
                 if inner.closed {
@@ -169,11 +187,12 @@ impl Queue {
         // A waiter whose sender is gone reads that as closed.
         inner.waiting.clear();
         inner.refresh.clear();
+        inner.follow.clear();
     }
 
     fn cut(&self, inner: &mut Inner) -> Batch {
-        let mut batch =
-            Batch { entries: Vec::new(), refresh: std::mem::take(&mut inner.refresh), freeze: std::mem::take(&mut inner.freeze) };
+        let (refresh, follow) = (std::mem::take(&mut inner.refresh), std::mem::take(&mut inner.follow));
+        let mut batch = Batch { entries: Vec::new(), refresh, freeze: std::mem::take(&mut inner.freeze), follow };
         let mut bytes = 0;
         while let Some(next) = inner.order.front() {
             let full = batch.entries.len() >= self.limits.batch_entries || bytes + next.length > self.limits.batch_bytes;

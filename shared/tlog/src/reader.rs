@@ -68,18 +68,6 @@ impl Reader {
         Ok(Some(self.leaf_tile(tile.index).await?.leaves(tile.width).into()))
     }
 
-    pub(crate) async fn index_of(&self, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
-        let index = self.store.index_of(leaf_hash).await?;
-        Ok(index.filter(|index| *index < self.head().size))
-    }
-
-    pub(crate) async fn search(&self, key: &str, from: u64, limit: u32) -> Result<Vec<(u64, Hash)>, StoreError> {
-        let mut found = self.store.search(key, from, limit).await?;
-        let size = self.head().size;
-        found.retain(|(index, _)| *index < size);
-        Ok(found)
-    }
-
     pub(crate) async fn entries(&self, range: Range<u64>) -> Result<Vec<Stored>, StoreError> {
         let end = range.end.min(self.head().size);
         if range.start >= end {

@@ -15,7 +15,7 @@ use note::Checkpoint;
 use crate::reader::Reader;
 use crate::record::{HeadRecord, RecordError};
 use crate::tree::{LeafTile, Tree};
-use crate::{AppendError, FullTile, OpenError, State, Store, StoreError, Stored, TreeHeadSigner};
+use crate::{AppendError, FullTile, OpenError, State, Store, StoreError, Stored, Transaction, TreeHeadSigner};
 
 /// How many tiles are read at a time.
 const STEP: u64 = 256;
@@ -42,6 +42,19 @@ pub(crate) async fn create(store: &dyn Store, signer: &dyn TreeHeadSigner, clock
     match store.create(&state).await {
         Err(StoreError::Exists) => Err(OpenError::Exists { database: at.database }),
         outcome => outcome.map_err(|error| at.store(error)),
+    }
+}
+
+/// Keeps every other writer of a shared log waiting until what is returned is dropped.
+pub(crate) async fn hold(store: &dyn Store) -> Result<Option<Box<dyn Transaction>>, OpenError> {
+    if !store.shared() {
+        return Ok(None);
+    }
+    match store.begin().await {
+        Ok(held) => Ok(Some(held)),
+        // Nothing is appended to such a log, and what is wrong with it is said by whoever reads it.
+        Err(StoreError::Missing | StoreError::Damaged { .. }) => Ok(None),
+        Err(error) => Err(At::new(store).store(error)),
     }
 }
 

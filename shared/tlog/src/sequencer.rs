@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use merkle::{Hash, leaf_hash};
 
 use crate::metric::Metrics;
-use crate::queue::{Answer, Batch, Pending, Queue, Recorded, Refreshed};
+use crate::queue::{Answer, Batch, Followed, Pending, Queue, Recorded, Refreshed};
 use crate::reader::Reader;
 use crate::record::HeadRecord;
 use crate::tree::Growth;
@@ -47,7 +47,15 @@ impl Sequencer {
         // Should this task ever panic, nobody waits for it in vain.
         let _abandon = Abandon(Arc::clone(&self.queue));
         self.metrics.published(&self.reader.head());
-        while let Some(batch) = self.queue.take().await {
+        while let Some(mut batch) = self.queue.take().await {
+            if !batch.follow.is_empty() {
+                let followed = self.follow().await;
+                // A waiter that went away is no concern.
+                batch.follow.drain(..).for_each(|waiter| drop(waiter.send(followed.clone())));
+            }
+            if batch.entries.is_empty() && batch.refresh.is_empty() {
+                continue;
+            }
             let outcome = self.write(&batch).await;
             if let Err(error) = &outcome {
                 self.metrics.failed(error);
@@ -129,7 +137,7 @@ impl Sequencer {
 
         // 9. Commit: entries, tiles, tree state and head become durable together. An error does not say that it failed; the row does.
         if let Err(error) = transaction.commit().await {
-            self.resolve(&next, error).await?;
+            self.resolve(&next, &entries, error).await?;
         }
         // A crash leaves: a log with these entries, whose submitters have heard nothing. They send them again and get their answers as
         // duplicates.
@@ -144,6 +152,15 @@ impl Sequencer {
         self.metrics.published(&head);
         self.metrics.committed(entries.len(), began.elapsed());
         Ok(Written { answers: answers(known, entries, &head), refreshed: Ok(head) })
+    }
+
+    /// Takes over what other processes have committed, without keeping them from more.
+    async fn follow(&mut self) -> Followed {
+        let row = self.store.state().await?.ok_or(StoreError::Missing)?;
+        if row != self.believed {
+            self.catch_up(row).await?;
+        }
+        Ok(self.reader.head())
     }
 
     /// Takes over what is in the store and not in memory.
@@ -167,7 +184,7 @@ impl Sequencer {
             );
         }
         self.check_head(&row)?;
-        tracing::info!(log = self.signer.origin(), from = known.size, to = row.size, "took over what another writer appended");
+        tracing::debug!(log = self.signer.origin(), from = known.size, to = row.size, "took over what another writer appended");
         self.keep(&row);
         let head = self.reader.publish(growth, row.signed_head()).await;
         self.metrics.published(&head);
@@ -229,15 +246,33 @@ impl Sequencer {
     /// Finds out whether a commit that reported an error took effect.
     ///
     /// Locking the row again waits for the end of the lost transaction, whatever that is; a row equal to the intended one, signature
-    /// and all, was written by it. If nobody can tell now, the waiters are told to try again, and the next batch finds out.
-    async fn resolve(&self, intended: &State, error: StoreError) -> Result<(), StoreError> {
-        match self.store.begin().await {
-            Ok(transaction) if transaction.state() == intended => {
-                tracing::warn!(log = self.signer.origin(), error = chain(&error), "a commit reported an error and took effect");
-                Ok(())
-            }
-            _ => Err(error),
+    /// and all, was written by it. So was a row that others have built upon it by now: then the entries are where they were to be. If
+    /// nobody can tell now, the waiters are told to try again, and the next batch finds out.
+    async fn resolve(&self, intended: &State, entries: &[NewEntry], error: StoreError) -> Result<(), StoreError> {
+        let Ok(transaction) = self.store.begin().await else { return Err(error) };
+        let row = transaction.state();
+        let built_upon = row != intended && row.size >= intended.size && self.holds(entries).await;
+        if row != intended && !built_upon {
+            return Err(error);
         }
+        tracing::warn!(
+            log = self.signer.origin(),
+            error = chain(&error),
+            built_upon,
+            "a commit reported an error and took effect"
+        );
+        Ok(())
+    }
+
+    /// Whether these entries, and there are some, are in the store as they are here, times included.
+    async fn holds(&self, entries: &[NewEntry]) -> bool {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return false };
+        let same = |(stored, entry): (&Stored, &NewEntry)| {
+            (stored.index, stored.time, &stored.data, &stored.extra)
+                == (entry.index, entry.time, &entry.leaf.data, &entry.leaf.extra)
+        };
+        let stored = self.store.entries(first.index..last.index + 1).await.unwrap_or_default();
+        stored.len() == entries.len() && stored.iter().zip(entries).all(same)
     }
 
     /// Says once, for all who waited, what went wrong.
@@ -297,7 +332,7 @@ fn answers(known: HashMap<Hash, Stored>, entries: Vec<NewEntry>, head: &Arc<Sign
 }
 
 /// An error and its causes on one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 

@@ -15,8 +15,10 @@ use crate::{Leaf, State};
 /// - **Atomic**: a transaction is there as a whole or not at all; one that was dropped has left nothing behind.
 /// - **One writer**: between [`Store::begin`] and the end of the transaction no other transaction on this log, in whatever process, has
 ///   begun; `begin` waits for it, and for one whose outcome its writer never learned. (SQLite: `BEGIN IMMEDIATE`; Postgres:
-///   `SELECT … FOR UPDATE` on the state row.)
-/// - **Reads see what is committed**: whatever was committed before the call, nothing that is not. They wait for no writer.
+///   `SELECT … FOR UPDATE` on the state row.) A writer that vanished without a word keeps others waiting for a bounded time.
+/// - **Reads see what is committed**: whatever was committed before the call, nothing that is not, and the state row with everything below
+///   it. They wait for no writer.
+/// - **Bounded in time**: every call ends, with an error if need be, whatever became of the database.
 /// - **No retry inside**: an error is returned as it is, and the caller decides. An error of `commit` says nothing about its outcome;
 ///   any other error of a transaction means that it will not take effect.
 /// - All methods may be called concurrently.
@@ -24,6 +26,10 @@ use crate::{Leaf, State};
 pub trait Store: Send + Sync + Debug + 'static {
     /// Where that is, for messages: a path and a name, without secrets.
     fn location(&self) -> String;
+
+    /// Whether other processes may append to the log while this one has it open. Where they may, a log follows their heads, and holds
+    /// still what it checks at its start.
+    fn shared(&self) -> bool;
 
     /// Stores the first state of a log that is not there yet.
     ///

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use self::environment::Environment;
-pub use self::values::{Duration, FilePath};
+pub use self::values::{DatabasePlace, Duration, FilePath};
 pub use crate::listen::{ListenConfig, TlsFiles};
 use crate::report::Explain;
 

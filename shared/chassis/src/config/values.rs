@@ -1,12 +1,13 @@
 //! Values that only configuration has: lengths of time with units, and paths beside the file.
 
 use std::cell::RefCell;
-use std::fmt::{Display, Formatter};
+use std::fmt::{self, Display, Formatter};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration as StdDuration;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A length of time, written with its units: `250ms`, `10s`, `10m`, `1h30m`, `7d`. A number without a unit is refused.
@@ -118,6 +119,10 @@ impl FilePath {
     pub fn as_path(&self) -> &Path {
         &self.0
     }
+
+    fn resolved(written: PathBuf) -> Self {
+        Self(FOLDER.with_borrow(|folder| folder.as_ref().map(|folder| folder.join(&written))).unwrap_or(written))
+    }
 }
 
 impl Deref for FilePath {
@@ -148,8 +153,58 @@ impl From<&Path> for FilePath {
 
 impl<'de> Deserialize<'de> for FilePath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let written = PathBuf::deserialize(deserializer)?;
-        Ok(Self(FOLDER.with_borrow(|folder| folder.as_ref().map(|folder| folder.join(&written))).unwrap_or(written)))
+        PathBuf::deserialize(deserializer).map(Self::resolved)
+    }
+}
+
+/// Where a database is, as configuration names it: the path of a file, or the URL of a Postgres database without a password.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DatabasePlace {
+    /// A file, which one process at a time has open.
+    File(FilePath),
+    /// `postgres://…`. That it is a whole URL is for its driver to find out.
+    Postgres(String),
+}
+
+/// What the URLs of Postgres begin with.
+const POSTGRES: [&str; 2] = ["postgres:", "postgresql:"];
+
+impl From<PathBuf> for DatabasePlace {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path.into())
+    }
+}
+
+impl fmt::Display for DatabasePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Postgres(url) => f.write_str(url),
+        }
+    }
+}
+
+impl Serialize for DatabasePlace {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DatabasePlace {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = String::deserialize(deserializer)?;
+        if !POSTGRES.iter().any(|scheme| written.starts_with(scheme)) {
+            return Ok(Self::File(FilePath::resolved(written.into())));
+        }
+        // Not even in the message: it may be that what follows is one.
+        let authority = written.split_once("//").map_or("", |(_, rest)| rest.split('?').next().unwrap_or_default());
+        let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+        if user.contains(':') || written.contains("password=") {
+            return Err(D::Error::custom(
+                "a database's URL must not contain a password; put it into a file: database_password_file",
+            ));
+        }
+        Ok(Self::Postgres(written))
     }
 }
 
@@ -193,6 +248,25 @@ mod tests {
         assert_eq!(Duration::from_secs(0).to_string(), "0s");
         assert_eq!(Duration::from_secs(90).to_string(), "90s");
         assert_eq!(Duration::from_secs(604_800).to_string(), "7d");
+    }
+
+    #[test]
+    fn a_database_is_a_path_or_a_url_without_a_password() {
+        let read = |text: &str| relative_to(Path::new("/etc"), || serde_json::from_value::<DatabasePlace>(text.into()));
+        assert_eq!(read("db/rekor.db").unwrap(), PathBuf::from("/etc/db/rekor.db").into());
+        for url in
+            ["postgres://rekor@db.corp.example/logs", "postgresql:///logs?host=/run/postgresql", "postgres://a@[::1]:5433/b"]
+        {
+            let place = read(url).unwrap();
+            assert_eq!(place, DatabasePlace::Postgres(url.to_owned()));
+            assert_eq!(serde_json::to_value(&place).unwrap(), url);
+        }
+        for secret in
+            ["postgres://rekor:secret@db/logs", "postgres://db/logs?user=rekor&password=secret", "postgres://a:secret/b@c/d"]
+        {
+            let error = read(secret).unwrap_err().to_string();
+            assert!(error.contains("database_password_file") && !error.contains("secret"), "{error}");
+        }
     }
 
     #[test]

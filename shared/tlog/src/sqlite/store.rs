@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use merkle::Hash;
 use sqlx::Row as _;
 
-use super::rows::{failed, from_sql, hash, state, stored, to_sql};
+use super::rows::{state, stored};
 use super::transaction::SqliteTransaction;
 use super::{Database, DatabaseError};
+use crate::sql::{failed, from_sql, hash, to_sql};
 use crate::{FullTile, State, Store, StoreError, Stored, Transaction};
 
 /// One log in a [`Database`].
@@ -52,6 +53,10 @@ const STATE: &str = "SELECT id, origin, key_id, size, root, frontier, time, chec
 impl Store for SqliteStore {
     fn location(&self) -> String {
         format!("{} ({})", self.database.path().display(), self.name)
+    }
+
+    fn shared(&self) -> bool {
+        false
     }
 
     async fn create(&self, state: &State) -> Result<(), StoreError> {

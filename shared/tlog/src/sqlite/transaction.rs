@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use merkle::Hash;
 use sqlx::{Row as _, Sqlite};
 
-use super::rows::{failed, hash, stored, to_sql};
+use super::rows::stored;
+use crate::sql::{failed, hash, to_sql};
 use crate::{FullTile, NewEntry, State, StoreError, Stored, Transaction};
 
 /// A batch in the one write transaction that SQLite has.

@@ -5,14 +5,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::{Entry, Plain, World, append_all, at, grow, numbers, verify};
+use crate::driver::{Driver, on_both};
 use jiff::SignedDuration;
 use merkle::{EMPTY_ROOT, leaf_hash};
 use tlog::{AppendError, Leaf, Limits, Log, ReadError, Submission};
 
-#[tokio::test]
-async fn the_empty_log_has_a_signed_head_and_nothing_to_prove() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+on_both!(
+    the_empty_log_has_a_signed_head_and_nothing_to_prove,
+    entries_are_answered_with_index_time_leaf_and_proof,
+    many_at_once_each_get_an_index_of_their_own,
+    a_duplicate_is_answered_with_the_first_now_and_after_a_restart,
+    fifty_twins_at_once_are_logged_once,
+    leaf_hashes_are_found_whether_or_not_they_are_the_dedup_key,
+    time_stands_still_for_a_small_step_back_and_appends_stop_for_a_large_one,
+    a_head_can_be_signed_anew,
+    a_frozen_log_refuses_appends_for_ever,
+    what_waits_when_a_log_is_frozen_is_in_its_last_head,
+    too_much_is_refused_before_it_costs_anything,
+    closing_finishes_what_waits_and_takes_no_more,
+    a_face_that_panics_stops_the_log_and_keeps_nobody_waiting,
+);
+
+async fn the_empty_log_has_a_signed_head_and_nothing_to_prove(driver: Driver) {
+    let world = World::new();
+    let (log, store) = driver.make(&world).await;
     let head = log.checkpoint();
     assert_eq!((head.size, head.root), (0, EMPTY_ROOT));
     assert_eq!(world.signer.verify(&head.note).unwrap().size, 0);
@@ -22,18 +38,17 @@ async fn the_empty_log_has_a_signed_head_and_nothing_to_prove() {
     assert_eq!(log.tile(0, 0, 1).await.unwrap(), None);
     assert_eq!(log.entries(0..10).await.unwrap(), []);
     assert_eq!(log.index_of(&EMPTY_ROOT).await.unwrap(), None);
-    world.check(&log, &store, 0).await;
+    world.check(&log, &*store, 0).await;
     log.close().await;
-    let log = world.open(Arc::new(store.clone())).await.unwrap();
+    let log = world.open(store.store()).await.unwrap();
     assert_eq!(log.checkpoint(), head);
     grow(&log, 0..1).await;
-    world.check(&log, &store, 1).await;
+    world.check(&log, &*store, 1).await;
 }
 
-#[tokio::test]
-async fn entries_are_answered_with_index_time_leaf_and_proof() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+async fn entries_are_answered_with_index_time_leaf_and_proof(driver: Driver) {
+    let world = World::new();
+    let (log, store) = driver.make(&world).await;
     for n in 0..5 {
         world.clock.advance(SignedDuration::from_micros(1_700));
         let appended = log.append(Arc::new(Entry(format!("entry {n}")))).await.unwrap();
@@ -47,13 +62,12 @@ async fn entries_are_answered_with_index_time_leaf_and_proof() {
             (n, appended.time, appended.leaf.data, appended.leaf.extra)
         );
     }
-    world.check(&log, &store, 5).await;
+    world.check(&log, &*store, 5).await;
 }
 
-#[tokio::test]
-async fn many_at_once_each_get_an_index_of_their_own() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+async fn many_at_once_each_get_an_index_of_their_own(driver: Driver) {
+    let world = World::new();
+    let (log, store) = driver.make(&world).await;
     let answers = append_all(&log, numbers(0..3_000)).await;
     let mut indexes = HashSet::new();
     for (n, answer) in answers.iter().enumerate() {
@@ -64,30 +78,28 @@ async fn many_at_once_each_get_an_index_of_their_own() {
         assert_eq!(log.index_of(&leaf_hash(&appended.leaf.data)).await.unwrap(), Some(appended.index));
     }
     assert_eq!(indexes.len(), 3_000);
-    world.check(&log, &store, 3_000).await;
+    world.check(&log, &*store, 3_000).await;
 }
 
-#[tokio::test]
-async fn a_duplicate_is_answered_with_the_first_now_and_after_a_restart() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+async fn a_duplicate_is_answered_with_the_first_now_and_after_a_restart(driver: Driver) {
+    let world = World::new();
+    let (log, store) = driver.make(&world).await;
     grow(&log, 0..300).await;
     let first = log.append(Arc::new(Entry("once".into()))).await.unwrap();
     world.clock.advance(SignedDuration::from_secs(5));
     grow(&log, 300..600).await;
     log.clone().close().await;
-    let reopened = world.open(Arc::new(store.clone())).await.unwrap();
+    let reopened = world.open(store.store()).await.unwrap();
     let again = reopened.append(Arc::new(Entry("once".into()))).await.unwrap();
     verify(&again);
     assert_eq!((again.index, again.time, &again.leaf, again.duplicate), (first.index, first.time, &first.leaf, true));
     assert_eq!(again.head.size, 601, "the proof is against the newest head");
-    world.check(&reopened, &store, 601).await;
+    world.check(&reopened, &*store, 601).await;
 }
 
-#[tokio::test]
-async fn fifty_twins_at_once_are_logged_once() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+async fn fifty_twins_at_once_are_logged_once(driver: Driver) {
+    let world = World::new();
+    let (log, store) = driver.make(&world).await;
     for round in 0..20 {
         let twins = (0..50).map(|_| Entry(format!("twin {round}")));
         let others = (0..10).map(|n| Entry(format!("other {round} {n}")));
@@ -99,13 +111,12 @@ async fn fifty_twins_at_once_are_logged_once() {
         assert_eq!(twins.iter().filter(|twin| !twin.duplicate).count(), 1);
         assert!(others.iter().all(|other| !other.duplicate));
     }
-    world.check(&log, &store, 20 * 11).await;
+    world.check(&log, &*store, 20 * 11).await;
 }
 
-#[tokio::test]
-async fn leaf_hashes_are_found_whether_or_not_they_are_the_dedup_key() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, _store) = world.sqlite(folder.path()).await;
+async fn leaf_hashes_are_found_whether_or_not_they_are_the_dedup_key(driver: Driver) {
+    let world = World::new();
+    let (log, _store) = driver.make(&world).await;
     let plain = log.append(Arc::new(Plain("plain".into()))).await.unwrap();
     let other = log.append(Arc::new(Entry("other".into()))).await.unwrap();
     assert_eq!(log.index_of(&leaf_hash(b"plain")).await.unwrap(), Some(plain.index));
@@ -113,10 +124,9 @@ async fn leaf_hashes_are_found_whether_or_not_they_are_the_dedup_key() {
     assert_eq!(log.index_of(&Entry("other".into()).dedup_key()).await.unwrap(), None, "a dedup key is no leaf hash");
 }
 
-#[tokio::test]
-async fn time_stands_still_for_a_small_step_back_and_appends_stop_for_a_large_one() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+async fn time_stands_still_for_a_small_step_back_and_appends_stop_for_a_large_one(driver: Driver) {
+    let world = World::new();
+    let (log, store) = driver.make(&world).await;
     world.clock.set(at(10_000_000_000_000));
     let append = |name: &str| log.append(Arc::new(Entry(name.to_owned())));
     let first = append("first").await.unwrap();
@@ -131,21 +141,20 @@ async fn time_stands_still_for_a_small_step_back_and_appends_stop_for_a_large_on
     assert!(matches!(error, AppendError::ClockStepped(stepped) if stepped.last == first.time), "{error}");
     assert!(matches!(log.refresh().await, Err(AppendError::ClockStepped(_))));
     assert!(append("first").await.unwrap().duplicate, "what is there needs no time");
-    world.check(&log, &store, 2).await;
+    world.check(&log, &*store, 2).await;
 
     log.clone().close().await;
-    let log = world.open(Arc::new(store.clone())).await.unwrap();
+    let log = world.open(store.store()).await.unwrap();
     let refused = log.append(Arc::new(Entry("after a restart".into()))).await.unwrap_err();
     assert_eq!(refused.code(), "clock_stepped", "a restart does not make time go back");
     world.clock.set(at(10_000_000_000_001));
     assert_eq!(log.append(Arc::new(Entry("later".into()))).await.unwrap().time, at(10_000_000_000_001));
-    world.check(&log, &store, 3).await;
+    world.check(&log, &*store, 3).await;
 }
 
-#[tokio::test]
-async fn a_head_can_be_signed_anew() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+async fn a_head_can_be_signed_anew(driver: Driver) {
+    let world = World::new();
+    let (log, store) = driver.make(&world).await;
     grow(&log, 0..3).await;
     let old = log.checkpoint();
     world.clock.advance(SignedDuration::from_hours(1));
@@ -153,16 +162,15 @@ async fn a_head_can_be_signed_anew() {
     assert_eq!((new.size, new.root), (old.size, old.root));
     assert_eq!(new.time.duration_since(old.time), SignedDuration::from_hours(1));
     assert_eq!(log.checkpoint(), new);
-    world.check(&log, &store, 3).await;
+    world.check(&log, &*store, 3).await;
     world.clock.advance(SignedDuration::from_secs(-7_200));
     assert_eq!(log.refresh().await.unwrap_err().code(), "clock_stepped");
     assert_eq!(log.checkpoint(), new);
 }
 
-#[tokio::test]
-async fn a_frozen_log_refuses_appends_for_ever() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+async fn a_frozen_log_refuses_appends_for_ever(driver: Driver) {
+    let world = World::new();
+    let (log, store) = driver.make(&world).await;
     grow(&log, 0..3).await;
     world.clock.advance(SignedDuration::from_secs(1));
     let (last, again) = (log.freeze().await.unwrap(), log.freeze().await.unwrap());
@@ -174,29 +182,27 @@ async fn a_frozen_log_refuses_appends_for_ever() {
     assert!(matches!(log.refresh().await, Err(AppendError::Frozen)));
     assert_eq!(log.inclusion_proof(0, 3).await.unwrap().len(), 2);
     log.clone().close().await;
-    let log = world.open(Arc::new(store.clone())).await.unwrap();
+    let log = world.open(store.store()).await.unwrap();
     assert_eq!((log.checkpoint(), log.freeze().await.unwrap()), (last.clone(), last));
     assert!(matches!(log.append(Arc::new(Entry("new".into()))).await, Err(AppendError::Frozen)));
-    world.check(&log, &store, 3).await;
+    world.check(&log, &*store, 3).await;
 }
 
-#[tokio::test]
-async fn what_waits_when_a_log_is_frozen_is_in_its_last_head() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+async fn what_waits_when_a_log_is_frozen_is_in_its_last_head(driver: Driver) {
+    let world = World::new();
+    let (log, store) = driver.make(&world).await;
     let (appended, last) = tokio::join!(log.append(Arc::new(Entry("0".into()))), log.freeze());
     let (appended, last) = (appended.unwrap(), last.unwrap());
     assert_eq!((appended.index, last.size, last.last), (0, 1, true));
-    world.check(&log, &store, 1).await;
+    world.check(&log, &*store, 1).await;
 }
 
-#[tokio::test]
-async fn too_much_is_refused_before_it_costs_anything() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+async fn too_much_is_refused_before_it_costs_anything(driver: Driver) {
+    let world = World::new();
+    let (log, store) = driver.make(&world).await;
     log.close().await;
     let limits = Limits { queue_entries: 3, queue_bytes: 202, entry_bytes: 100, ..Limits::default() };
-    let open = || Log::open_with(Arc::new(store.clone()), world.signer.clone(), world.clock.clone(), None, limits.clone());
+    let open = || Log::open_with(store.store(), world.signer.clone(), world.clock.clone(), None, limits.clone());
     let log = open().await.unwrap();
 
     let large = log.append(Arc::new(Plain("x".repeat(101)))).await.unwrap_err();
@@ -213,23 +219,21 @@ async fn too_much_is_refused_before_it_costs_anything() {
     let heavy: Vec<_> = (0..3).map(|n| log.append(Arc::new(Plain(n.to_string().repeat(90))))).collect();
     let answers = join(heavy).await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 2, "by bytes: leaf and search key of two are 202");
-    world.check(&log, &store, 6).await;
+    world.check(&log, &*store, 6).await;
 }
 
-#[tokio::test]
-async fn closing_finishes_what_waits_and_takes_no_more() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+async fn closing_finishes_what_waits_and_takes_no_more(driver: Driver) {
+    let world = World::new();
+    let (log, store) = driver.make(&world).await;
     let waiting: Vec<_> = (0..2_000).map(|n| log.append(Arc::new(Entry(n.to_string())))).collect();
     let (answers, ()) = tokio::join!(join(waiting), log.clone().close());
     assert!(answers.iter().all(Result::is_ok));
     assert!(matches!(log.append(Arc::new(Entry("late".into()))).await, Err(AppendError::Closed)));
     assert!(matches!(log.refresh().await, Err(AppendError::Closed)));
-    world.check(&log, &store, 2_000).await;
+    world.check(&log, &*store, 2_000).await;
 }
 
-#[tokio::test]
-async fn a_face_that_panics_stops_the_log_and_keeps_nobody_waiting() {
+async fn a_face_that_panics_stops_the_log_and_keeps_nobody_waiting(driver: Driver) {
     struct Broken;
     impl Submission for Broken {
         fn dedup_key(&self) -> merkle::Hash {
@@ -240,15 +244,15 @@ async fn a_face_that_panics_stops_the_log_and_keeps_nobody_waiting() {
             Leaf { data: vec![], extra: vec![] }
         }
     }
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+    let world = World::new();
+    let (log, store) = driver.make(&world).await;
     grow(&log, 0..2).await;
     assert!(matches!(log.append(Arc::new(Broken)).await, Err(AppendError::Closed)));
     assert!(matches!(log.append(Arc::new(Entry("next".into()))).await, Err(AppendError::Closed)));
     drop(log);
-    let log = world.open(Arc::new(store.clone())).await.unwrap();
+    let log = world.open(store.store()).await.unwrap();
     grow(&log, 2..4).await;
-    world.check(&log, &store, 4).await;
+    world.check(&log, &*store, 4).await;
 }
 
 /// Polls all in order until all are done.

@@ -1,6 +1,5 @@
 //! A log of numbers, and what every test does with one.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use clock::ManualClock;
@@ -8,7 +7,6 @@ use jiff::Timestamp;
 use keys::FileKey;
 use merkle::{Hash, leaf_hash, sha256};
 use pki::KeyKind;
-use tlog::sqlite::SqliteStore;
 use tlog::{AppendError, Appended, Leaf, Log, NoteSigner, OpenError, Store, Submission, TreeHeadSigner, check_log};
 
 pub const ORIGIN: &str = "log.example.test";
@@ -79,12 +77,6 @@ impl World {
         Log::open(store, Arc::clone(&self.signer), self.clock.clone(), None).await
     }
 
-    /// A new log in a file of its own.
-    pub async fn sqlite(&self, folder: &Path) -> (Log, SqliteStore) {
-        let store = SqliteStore::create(folder.join("log.db"), "test").await.unwrap();
-        (self.create(Arc::new(store.clone())).await, store)
-    }
-
     /// The whole log, computed anew, has `size` entries; so do the published head and every index structure.
     pub async fn check(&self, log: &Log, store: &dyn Store, size: u64) {
         let report = check_log(store, self.signer.as_ref()).await.unwrap();
@@ -129,20 +121,4 @@ pub async fn grow(log: &Log, range: std::ops::Range<u64>) {
 pub fn verify(appended: &Appended) {
     let hash = leaf_hash(&appended.leaf.data);
     merkle::verify_inclusion(&hash, appended.index, appended.head.size, &appended.proof, &appended.head.root).unwrap();
-}
-
-/// Changes the file behind the log's back. Nothing may have it open.
-pub async fn tamper(folder: &Path, sql: &str) -> u64 {
-    use sqlx::Connection as _;
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.join("log.db"));
-    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
-    let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-    done.rows_affected()
-}
-
-/// Ends everything that has the file open.
-pub async fn shut(log: Log, store: SqliteStore) {
-    log.close().await;
-    store.database().close().await;
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use crate::common::{Entry, World, append_all, numbers, verify};
+use crate::driver::sqlite;
 use tlog::sqlite::SqliteStore;
 use tlog::{Appended, Log, OpenError, Published, SignedTreeHead, check_log};
 
@@ -47,7 +48,7 @@ async fn open(world: &World, folder: &Path, record: Option<PathBuf>) -> Result<(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torn_last_page_leaves_an_earlier_head_and_is_found_out() {
     let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+    let (log, store) = sqlite(&world, folder.path()).await;
     log.close().await;
     store.database().close().await;
     let record = folder.path().join("record");
@@ -147,7 +148,7 @@ impl Drop for SmallDisk {
 async fn a_full_disk_refuses_entries_and_loses_none() {
     let Some(disk) = SmallDisk::mount("6m") else { return };
     let world = World::new();
-    let (log, store) = world.sqlite(disk.path()).await;
+    let (log, store) = sqlite(&world, disk.path()).await;
     append_all(&log, numbers(0..250)).await.into_iter().for_each(|answer| verify(&answer.unwrap()));
     let mut told: Vec<(u64, Appended)> = Vec::new();
     let (mut refused, mut next) = (0, 250);
@@ -192,7 +193,7 @@ async fn a_full_disk_refuses_entries_and_loses_none() {
 async fn a_log_on_a_read_only_disk_is_not_opened_and_is_whole_afterwards() {
     let Some(disk) = SmallDisk::mount("6m") else { return };
     let world = World::new();
-    let (log, store) = world.sqlite(disk.path()).await;
+    let (log, store) = sqlite(&world, disk.path()).await;
     append_all(&log, numbers(0..50)).await.into_iter().for_each(|answer| verify(&answer.unwrap()));
     log.close().await;
     store.database().close().await;

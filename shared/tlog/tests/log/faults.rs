@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use crate::common::{Entry, World, append_all, at, grow, numbers, shut, verify};
+use crate::common::{Entry, World, append_all, at, grow, numbers, verify};
+use crate::driver::{Driver, Home, Original, on_both};
 use async_trait::async_trait;
 use clock::ManualClock;
 use jiff::{SignedDuration, Timestamp};
@@ -12,11 +13,17 @@ use keys::SignError;
 use merkle::{Hash, verify_consistency};
 use note::Checkpoint;
 use proptest::prelude::*;
-use tlog::sqlite::SqliteStore;
 use tlog::{
     AppendError, Appended, FullTile, HeadError, Log, NewEntry, SignedTreeHead, State, Store, StoreError, Stored, Transaction,
     TreeHead, TreeHeadSigner,
 };
+
+on_both!(
+    each_step_of_a_batch_may_fail,
+    each_step_of_freezing_may_fail,
+    a_commit_of_unknown_outcome_is_found_out_by_the_next_batch,
+    whole_batches_fail_and_are_sent_again,
+);
 
 /// What a batch asks of its store and its signer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +77,7 @@ impl Faults {
 
 #[derive(Debug)]
 struct FaultyStore {
-    inner: SqliteStore,
+    inner: Arc<dyn Store>,
     faults: Faults,
 }
 
@@ -83,6 +90,9 @@ struct FaultyTransaction {
 impl Store for FaultyStore {
     fn location(&self) -> String {
         self.inner.location()
+    }
+    fn shared(&self) -> bool {
+        self.inner.shared()
     }
     async fn create(&self, state: &State) -> Result<(), StoreError> {
         self.inner.create(state).await
@@ -180,48 +190,47 @@ impl TreeHeadSigner for FaultySigner {
     }
 }
 
-/// A log of `size` entries in a closed file, to be copied: making one takes longer than what is tried on it.
+/// A log of `size` entries, to be copied: making one takes longer than what is tried on it.
 struct Template {
     world: World,
-    folder: tempfile::TempDir,
+    original: Original,
 }
 
 /// A log on a store that can fail.
 struct Fixture {
     world: World,
     faults: Faults,
-    store: SqliteStore,
+    store: Home,
     log: Log,
-    _folder: tempfile::TempDir,
 }
 
 impl Template {
-    async fn new(size: u64) -> Self {
-        let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-        let (log, store) = world.sqlite(folder.path()).await;
+    async fn new(driver: Driver, size: u64) -> Self {
+        let world = World::new();
+        let (log, home) = driver.make(&world).await;
         for from in (0..size).step_by(6_000) {
             grow(&log, from..size.min(from + 6_000)).await;
         }
-        shut(log, store).await;
-        Self { world, folder }
+        Self { world, original: home.original(log).await }
     }
 
     async fn fixture(&self) -> Fixture {
-        let (mut world, faults, folder) = (self.world.clone(), Faults::default(), tempfile::tempdir().unwrap());
+        let (mut world, faults) = (self.world.clone(), Faults::default());
         world.signer = Arc::new(FaultySigner { inner: world.signer, faults: faults.clone() });
-        std::fs::copy(self.folder.path().join("log.db"), folder.path().join("log.db")).unwrap();
-        let store = SqliteStore::open(folder.path().join("log.db"), "test").await.unwrap();
-        let log = world.open(Arc::new(FaultyStore { inner: store.clone(), faults: faults.clone() })).await.unwrap();
-        Fixture { world, faults, store, log, _folder: folder }
+        let store = self.original.copy().await;
+        let log = world.open(Arc::new(FaultyStore { inner: store.store(), faults: faults.clone() })).await.unwrap();
+        Fixture { world, faults, store, log }
     }
 }
 
 impl Fixture {
-    /// As after a crash: memory is gone, the store is what it is.
+    /// As after a crash: memory is gone, the store is what it is. What is planned to fail is for batches, and waits for the next one.
     async fn restart(&mut self) {
         self.log.clone().close().await;
+        let planned = std::mem::take(&mut *self.faults.0.lock().unwrap());
         self.log =
-            self.world.open(Arc::new(FaultyStore { inner: self.store.clone(), faults: self.faults.clone() })).await.unwrap();
+            self.world.open(Arc::new(FaultyStore { inner: self.store.store(), faults: self.faults.clone() })).await.unwrap();
+        self.faults.plan(&planned);
     }
 
     async fn stored(&self) -> u64 {
@@ -241,10 +250,9 @@ fn expect_failure(answer: Result<Appended, AppendError>, step: Step) {
     }
 }
 
-#[tokio::test]
-async fn each_step_of_a_batch_may_fail() {
+async fn each_step_of_a_batch_may_fail(driver: Driver) {
     for size in [254, 255, 256, 257] {
-        let template = Template::new(size).await;
+        let template = Template::new(driver, size).await;
         for step in STEPS {
             for when in [When::Before, When::After] {
                 for (crash, same_first) in [(false, true), (false, false), (true, true), (true, false)] {
@@ -258,7 +266,7 @@ async fn each_step_of_a_batch_may_fail() {
 /// Where the first tile of tiles becomes full: 256^2. Larger logs take longer to check, so each fault is tried once, with a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_step_may_fail_where_a_tile_of_tiles_becomes_full() {
-    let template = Template::new(65_535).await;
+    let template = Template::new(Driver::Sqlite, 65_535).await;
     for (step, when) in STEPS.into_iter().flat_map(|step| [(step, When::Before), (step, When::After)]) {
         let mut fixture = template.fixture().await;
         let mut size = 65_535;
@@ -276,7 +284,7 @@ async fn each_step_may_fail_where_a_tile_of_tiles_becomes_full() {
         assert_eq!(fixture.log.checkpoint().size, size);
         verify(&fixture.append("z").await.unwrap());
         if step == Step::Tiles || step == Step::Commit {
-            fixture.world.check(&fixture.log, &fixture.store, size + 1).await;
+            fixture.world.check(&fixture.log, &*fixture.store, size + 1).await;
         }
     }
 }
@@ -298,7 +306,7 @@ async fn one_fault(mut fixture: Fixture, step: Step, when: When, crash: bool, sa
         expect_failure(answer, step);
         assert_eq!(fixture.log.checkpoint(), before, "nothing was published");
     }
-    fixture.world.check(&fixture.log, &fixture.store, size + u64::from(committed)).await;
+    fixture.world.check(&fixture.log, &*fixture.store, size + u64::from(committed)).await;
     if crash {
         fixture.restart().await;
     }
@@ -307,15 +315,14 @@ async fn one_fault(mut fixture: Fixture, step: Step, when: When, crash: bool, sa
         verify(&appended);
         assert_eq!(appended.duplicate, committed && entry == "x");
     }
-    fixture.world.check(&fixture.log, &fixture.store, size + 2).await;
+    fixture.world.check(&fixture.log, &*fixture.store, size + 2).await;
     fixture.restart().await;
-    fixture.world.check(&fixture.log, &fixture.store, size + 2).await;
+    fixture.world.check(&fixture.log, &*fixture.store, size + 2).await;
 }
 
 /// Whatever fails, the log is as open as before or frozen, and asking again freezes it.
-#[tokio::test]
-async fn each_step_of_freezing_may_fail() {
-    let template = Template::new(255).await;
+async fn each_step_of_freezing_may_fail(driver: Driver) {
+    let template = Template::new(driver, 255).await;
     for step in [Step::Begin, Step::Update, Step::Commit, Step::Sign] {
         for (when, crash) in [(When::Before, false), (When::Before, true), (When::After, false), (When::After, true)] {
             let mut fixture = template.fixture().await;
@@ -334,16 +341,15 @@ async fn each_step_of_freezing_may_fail() {
             assert!(last.last && matches!(fixture.append("y").await, Err(AppendError::Frozen)));
             fixture.restart().await;
             assert_eq!(fixture.log.checkpoint(), last);
-            fixture.world.check(&fixture.log, &fixture.store, 255 + u64::from(!committed)).await;
+            fixture.world.check(&fixture.log, &*fixture.store, 255 + u64::from(!committed)).await;
         }
     }
 }
 
-#[tokio::test]
-async fn a_commit_of_unknown_outcome_is_found_out_by_the_next_batch() {
+async fn a_commit_of_unknown_outcome_is_found_out_by_the_next_batch(driver: Driver) {
     // The commit took effect, said it did not, and the store was gone when the row was to be read.
     for size in [254, 255, 256, 257] {
-        let template = Template::new(size).await;
+        let template = Template::new(driver, size).await;
         for (crash, next) in [(false, "x"), (false, "y"), (true, "x"), (true, "y")] {
             let mut fixture = template.fixture().await;
             fixture.faults.plan(&[(Step::Commit, When::After), (Step::Begin, When::Before)]);
@@ -361,14 +367,13 @@ async fn a_commit_of_unknown_outcome_is_found_out_by_the_next_batch() {
             verify(&appended);
             let (index, duplicate) = if next == "x" { (size, true) } else { (size + 1, false) };
             assert_eq!((appended.index, appended.duplicate), (index, duplicate));
-            fixture.world.check(&fixture.log, &fixture.store, size + if next == "x" { 1 } else { 2 }).await;
+            fixture.world.check(&fixture.log, &*fixture.store, size + if next == "x" { 1 } else { 2 }).await;
         }
     }
 }
 
-#[tokio::test]
-async fn whole_batches_fail_and_are_sent_again() {
-    let template = Template::new(200).await;
+async fn whole_batches_fail_and_are_sent_again(driver: Driver) {
+    let template = Template::new(driver, 200).await;
     for step in STEPS {
         for when in [When::Before, When::After] {
             let mut fixture = template.fixture().await;
@@ -377,7 +382,7 @@ async fn whole_batches_fail_and_are_sent_again() {
             assert!(fixture.faults.spent());
             answers.iter().flatten().for_each(verify);
             let stored = fixture.log.checkpoint().size;
-            fixture.world.check(&fixture.log, &fixture.store, stored).await;
+            fixture.world.check(&fixture.log, &*fixture.store, stored).await;
             let answered: HashMap<_, _> =
                 answers.iter().enumerate().filter_map(|(n, answer)| Some((n, answer.as_ref().ok()?.index))).collect();
             for (n, answer) in append_all(&fixture.log, numbers(200..800)).await.into_iter().enumerate() {
@@ -385,9 +390,9 @@ async fn whole_batches_fail_and_are_sent_again() {
                 verify(&appended);
                 assert!(answered.get(&n).is_none_or(|index| *index == appended.index && appended.duplicate));
             }
-            fixture.world.check(&fixture.log, &fixture.store, 800).await;
+            fixture.world.check(&fixture.log, &*fixture.store, 800).await;
             fixture.restart().await;
-            fixture.world.check(&fixture.log, &fixture.store, 800).await;
+            fixture.world.check(&fixture.log, &*fixture.store, 800).await;
         }
     }
 }
@@ -447,9 +452,9 @@ impl Witness {
     }
 }
 
-async fn live(events: Vec<Event>) {
-    let mut fixture = Template::new(0).await.fixture().await;
-    let elsewhere = fixture.world.open(Arc::new(fixture.store.clone())).await.unwrap();
+async fn live(driver: Driver, events: Vec<Event>) {
+    let mut fixture = Template::new(driver, 0).await.fixture().await;
+    let elsewhere = fixture.world.open(fixture.store.store()).await.unwrap();
     let mut witness = Witness::default();
     let entries = |numbers: &[u16]| numbers.iter().map(|n| Entry(n.to_string())).collect::<Vec<_>>();
     for event in events {
@@ -470,7 +475,7 @@ async fn live(events: Vec<Event>) {
     witness.check(&elsewhere).await;
     let size = fixture.log.checkpoint().size;
     assert!(size > 0 && size as usize >= witness.entries.len());
-    fixture.world.check(&fixture.log, &fixture.store, size).await;
+    fixture.world.check(&fixture.log, &*fixture.store, size).await;
 }
 
 /// Later than anything that was signed.
@@ -478,11 +483,20 @@ fn set_late(clock: &ManualClock) {
     clock.set(at(1_800_000_000_000));
 }
 
+fn on_threads(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(test);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn whatever_happens_answers_stay_true(events in events()) {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(live(events));
+    fn whatever_happens_answers_stay_true_on_sqlite(events in events()) {
+        on_threads(live(Driver::Sqlite, events));
+    }
+
+    #[test]
+    fn whatever_happens_answers_stay_true_on_postgres(events in events()) {
+        on_threads(live(Driver::Postgres, events));
     }
 }

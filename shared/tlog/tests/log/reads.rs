@@ -1,10 +1,12 @@
 //! Proofs, tiles and entries: right for every published size, in memory and after a restart.
 
-use std::sync::Arc;
-
 use crate::common::{World, grow};
+use crate::driver::{Driver, on_both, on_both_with_threads};
 use merkle::{CompactRange, Hash, TILE_WIDTH, Tile, leaf_hash, verify_consistency, verify_inclusion};
-use tlog::{Log, ReadError, Store as _};
+use tlog::{Log, ReadError};
+
+on_both!(everything_published_can_be_read_and_proved, an_entry_is_found_by_its_search_keys,);
+on_both_with_threads!(readers_see_only_what_is_complete_while_the_log_grows);
 
 const SIZE: u64 = 1_300;
 
@@ -76,10 +78,9 @@ async fn check_reads(log: &Log) {
     assert!(matches!(log.consistency_proof(5, 4).await, Err(ReadError::OutOfRange(_))));
 }
 
-#[tokio::test]
-async fn everything_published_can_be_read_and_proved() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+async fn everything_published_can_be_read_and_proved(driver: Driver) {
+    let world = World::new();
+    let (log, store) = driver.make(&world).await;
     let mut size = 0;
     for batch in [1, 254, 1, 1, 300, 200, 19, 500, 24] {
         grow(&log, size..size + batch).await;
@@ -89,15 +90,14 @@ async fn everything_published_can_be_read_and_proved() {
     check_reads(&log).await;
     log.close().await;
     // Nothing is in the cache now: leaf tiles come from the store.
-    check_reads(&world.open(Arc::new(store)).await.unwrap()).await;
+    check_reads(&world.open(store.store()).await.unwrap()).await;
 }
 
-#[tokio::test]
-async fn an_entry_is_found_by_its_search_keys() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+async fn an_entry_is_found_by_its_search_keys(driver: Driver) {
+    let world = World::new();
+    let (log, store) = driver.make(&world).await;
     grow(&log, 0..400).await;
-    world.check(&log, &store, 400).await;
+    world.check(&log, &*store, 400).await;
     let leaves = store.leaf_hashes(0..400).await.unwrap();
     let found = log.search("77", 0, 10).await.unwrap();
     assert_eq!(found.len(), 1);
@@ -110,16 +110,15 @@ async fn an_entry_is_found_by_its_search_keys() {
         assert_eq!(log.search(key, from, 10).await.unwrap(), [], "{key}");
     }
     // Another log in the same file has words of its own.
-    let other = world.create(Arc::new(store.database().log("other"))).await;
+    let other = world.create(store.log("other")).await;
     assert_eq!(other.search("77", 0, 10).await.unwrap(), []);
     grow(&other, 77..78).await;
     assert_eq!((other.search("77", 0, 10).await.unwrap()[0].0, log.search("77", 0, 10).await.unwrap().len()), (0, 1));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn readers_see_only_what_is_complete_while_the_log_grows() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, _store) = world.sqlite(folder.path()).await;
+async fn readers_see_only_what_is_complete_while_the_log_grows(driver: Driver) {
+    let world = World::new();
+    let (log, _store) = driver.make(&world).await;
     grow(&log, 0..1).await;
     let reader = tokio::spawn({
         let log = log.clone();

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::common::{Entry, World, grow, shut};
+use crate::common::{Entry, World, grow};
+use crate::driver::{shut, sqlite};
 use tlog::sqlite::SqliteStore;
 use tlog::{Log, OpenError, Published, Store as _, accept_rollback};
 
@@ -15,7 +16,7 @@ struct Installation {
 impl Installation {
     async fn new() -> Self {
         let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-        let (log, store) = world.sqlite(folder.path()).await;
+        let (log, store) = sqlite(&world, folder.path()).await;
         shut(log, store).await;
         Self { world, folder }
     }
@@ -139,7 +140,7 @@ async fn replicas_have_a_record_each_and_know_what_they_took_over() {
     store.database().close().await;
     // Each of them alone finds a rollback to less than it has seen.
     let older = tempfile::tempdir().unwrap();
-    let (log, other) = installation.world.sqlite(older.path()).await;
+    let (log, other) = sqlite(&installation.world, older.path()).await;
     log.close().await;
     for (record, size) in records.iter().zip([20, 30]) {
         let error = installation.open_with(&other, record).await.unwrap_err();

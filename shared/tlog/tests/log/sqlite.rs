@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::common::{World, grow, shut, tamper};
+use crate::common::{World, grow};
+use crate::driver::{shut, sqlite, sqlite_tamper as tamper};
 use tlog::sqlite::{Database, DatabaseError, SqliteStore};
 
 #[tokio::test]
@@ -43,7 +44,7 @@ async fn tamper_new(folder: &std::path::Path, sql: &str) {
 #[tokio::test]
 async fn creation_never_overwrites() {
     let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+    let (log, store) = sqlite(&world, folder.path()).await;
     grow(&log, 0..10).await;
     shut(log, store).await;
     let path = folder.path().join("log.db");
@@ -59,7 +60,7 @@ async fn creation_never_overwrites() {
 #[tokio::test]
 async fn a_schema_from_the_future_is_refused() {
     let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+    let (log, store) = sqlite(&world, folder.path()).await;
     shut(log, store).await;
     let migration = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'later', 1, x'00', 0)";
     assert_eq!(tamper(folder.path(), migration).await, 1);
@@ -74,7 +75,7 @@ async fn a_schema_from_the_future_is_refused() {
 #[tokio::test]
 async fn a_log_goes_on_in_a_file_that_was_closed() {
     let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+    let (log, store) = sqlite(&world, folder.path()).await;
     grow(&log, 0..300).await;
     shut(log, store).await;
     let names: Vec<_> =
@@ -89,7 +90,7 @@ async fn a_log_goes_on_in_a_file_that_was_closed() {
 #[tokio::test]
 async fn a_file_of_the_first_schema_gains_what_later_ones_have() {
     let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, store) = world.sqlite(folder.path()).await;
+    let (log, store) = sqlite(&world, folder.path()).await;
     grow(&log, 0..10).await;
     shut(log, store).await;
     tamper(folder.path(), "DROP TABLE search; DELETE FROM _sqlx_migrations WHERE version > 1").await;
@@ -106,7 +107,7 @@ async fn a_file_of_the_first_schema_gains_what_later_ones_have() {
 async fn the_file_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let (log, _store) = world.sqlite(folder.path()).await;
+    let (log, _store) = sqlite(&world, folder.path()).await;
     grow(&log, 0..10).await;
     for name in ["log.db", "log.db-wal"] {
         assert_eq!(std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777, 0o600, "{name}");

@@ -12,6 +12,7 @@ use pki::KeyKind;
 use tlog::{Depth, Log, NoteSigner, NoteVerifier, TileFault, TileSource, check_tiles};
 
 use crate::common::{ORIGIN, World, grow};
+use crate::driver::sqlite;
 
 /// The files of a log, as a static server would have them.
 #[derive(Clone, Default)]
@@ -70,7 +71,7 @@ async fn published(size: u64) -> Published {
     let (mut world, folder) = (World::new(), tempfile::tempdir().unwrap());
     let key = Arc::new(FileKey::generate(KeyKind::P256).unwrap());
     world.signer = Arc::new(NoteSigner::new(ORIGIN, key.clone()).unwrap());
-    let (log, _store) = world.sqlite(folder.path()).await;
+    let (log, _store) = sqlite(&world, folder.path()).await;
     for from in (0..size).step_by(6_000) {
         grow(&log, from..size.min(from + 6_000)).await;
     }

@@ -1,0 +1,51 @@
+//! Rows of Postgres.
+
+use merkle::Hash;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use crate::sql::{StateColumns, failed, from_sql, hash, time};
+use crate::{FullTile, State, StoreError, Stored};
+
+/// `idx, time, data, extra` of an entry.
+pub(super) fn stored(row: &PgRow) -> Result<Stored, StoreError> {
+    let failed = failed("reading an entry");
+    Ok(Stored {
+        index: from_sql(row.try_get("idx").map_err(failed)?)?,
+        time: time(row.try_get("time").map_err(failed)?)?,
+        data: row.try_get("data").map_err(failed)?,
+        extra: row.try_get("extra").map_err(failed)?,
+    })
+}
+
+/// `idx, leaf_hash` of an entry.
+pub(super) fn indexed_hash(row: &PgRow) -> Result<(u64, Hash), StoreError> {
+    let failed = failed("reading a leaf hash");
+    Ok((from_sql(row.try_get(0).map_err(failed)?)?, hash(row.try_get(1).map_err(failed)?)?))
+}
+
+/// `idx, hashes` of a tile.
+pub(super) fn tile(level: u8, row: &PgRow) -> Result<FullTile, StoreError> {
+    let failed = failed("reading a tile");
+    let index = from_sql(row.try_get(0).map_err(failed)?)?;
+    Ok(FullTile { level, index, hashes: row.try_get(1).map_err(failed)? })
+}
+
+/// The whole state row, compared with its digest.
+pub(super) fn state(row: &PgRow) -> Result<State, StoreError> {
+    let columns = || {
+        Ok(StateColumns {
+            origin: row.try_get("origin")?,
+            key_id: row.try_get("key_id")?,
+            size: row.try_get("size")?,
+            root: row.try_get("root")?,
+            frontier: row.try_get("frontier")?,
+            time: row.try_get("time")?,
+            checkpoint: row.try_get("checkpoint")?,
+            frozen: row.try_get("frozen")?,
+            digest: row.try_get("digest")?,
+        })
+    };
+    let wrong = |error: sqlx::Error| StoreError::damaged(format!("a column of the state is not of its type: {error}"));
+    columns().map_err(wrong)?.state()
+}
