@@ -28,7 +28,7 @@ impl Options {
     }
 }
 
-/// What the image is tried with: it differs from what is shipped in optimisation alone, and builds in a third of the time.
+/// What the image is tried with: it differs from what is shipped in optimisation alone, and builds sooner.
 const IMAGE_PROFILE: &str = "release";
 
 /// A part of the run. The quick ones come first; what a part needs is an earlier part's.
