@@ -10,5 +10,7 @@ mod host;
 mod start;
 pub mod v1;
 pub mod v2;
+mod witness;
 
 pub use start::{Frozen, SharedDatabase, StartError};
+pub use witness::{WithoutQuorum, WitnessesConfig, WitnessesError};

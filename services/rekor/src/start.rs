@@ -14,6 +14,8 @@ use tlog::sqlite::{Database, DatabaseError, SqliteStore};
 use tlog::{AppendError, Log, OpenError, RollbackError, UnsuitableSigner};
 
 use crate::host::OriginError;
+use crate::v2::FolderError;
+use crate::witness::WitnessesError;
 
 /// The database of the faces, opened once in a process: a handle, cheap to clone.
 ///
@@ -118,6 +120,12 @@ pub enum StartError {
     /// The last head could not be written.
     #[error("the transparency log could not be frozen")]
     Freeze(#[source] AppendError),
+    /// Its witnesses cannot be asked.
+    #[error("the transparency log cannot have these witnesses")]
+    Witnesses(#[from] WitnessesError),
+    /// The folder it is exported to cannot be used.
+    #[error(transparent)]
+    Export(#[from] FolderError),
     /// The first entries could not be written.
     #[error("the transparency log was made, and its entry {number} could not be written")]
     Seed {
@@ -139,6 +147,8 @@ impl Explain for StartError {
             Self::Log(error) => error.code(),
             Self::Rollback(error) => error.code(),
             Self::Freeze(error) => error.code(),
+            Self::Witnesses(error) => error.code(),
+            Self::Export(error) => error.code(),
             Self::Seed { .. } => "log_seed",
         }
     }
@@ -148,9 +158,13 @@ impl Explain for StartError {
             Self::Database(error) => error.details(),
             Self::Log(error) => error.details().into_iter().chain(causes(error.source())).collect(),
             Self::Rollback(error) => error.details(),
-            Self::PublicUrl(_) | Self::KeyFile(_) | Self::Signer(_) | Self::Freeze(_) | Self::Seed { .. } => {
-                causes(self.source())
-            }
+            Self::PublicUrl(_)
+            | Self::KeyFile(_)
+            | Self::Signer(_)
+            | Self::Freeze(_)
+            | Self::Witnesses(_)
+            | Self::Export(_)
+            | Self::Seed { .. } => causes(self.source()),
         }
     }
 
@@ -159,6 +173,8 @@ impl Explain for StartError {
             Self::Database(error) => error.advice(),
             Self::Log(error) => return Some(error.advice()),
             Self::Rollback(error) => return Some(error.advice()),
+            Self::Witnesses(error) => return error.advice(),
+            Self::Export(error) => return error.advice(),
             Self::PublicUrl(_) => "Set the public_url of the log to the one it was created with.",
             Self::KeyFile(_) => "Restore the key file from a backup; the key of a log is never made anew.",
             Self::Signer(_) => "Use the key that the log was created with.",

@@ -240,6 +240,15 @@ impl Log {
         }
     }
 
+    /// How many entries are committed, whichever process wrote them: at least what [`Log::checkpoint`] covers, more when another
+    /// writer appended.
+    ///
+    /// # Errors
+    /// When the store fails, or has no such log any more.
+    pub async fn committed_size(&self) -> Result<u64, StoreError> {
+        self.shared.store.state().await?.map(|state| state.size).ok_or(StoreError::Missing)
+    }
+
     /// Name of the log.
     #[must_use]
     pub fn origin(&self) -> &str {

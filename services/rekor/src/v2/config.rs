@@ -3,6 +3,8 @@
 use chassis::config::{FilePath, ListenConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::witness::WitnessesConfig;
+
 /// Section `rekor_v2` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +24,12 @@ pub struct Config {
     /// Memory for full entry bundles, in MiB.
     #[serde(default = "default_bundle_cache_mib")]
     pub bundle_cache_mib: u32,
+    /// Who cosigns its checkpoints; nobody unless it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witnesses: Option<WitnessesConfig>,
+    /// A folder that is kept as a copy of the log, for a plain file server: checkpoint, tiles, entry bundles. None unless it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<FilePath>,
 }
 
 /// A later shard: a log of its own in the same database, one of the list `rekor_v2_shards`, whose first item is the second shard.
@@ -41,7 +49,8 @@ impl ShardConfig {
     #[must_use]
     pub fn beside(&self, first: &Config) -> Config {
         let Self { public_url, http, key } = self.clone();
-        Config { public_url, http, key, ..first.clone() }
+        // A folder holds one log.
+        Config { public_url, http, key, export: None, ..first.clone() }
     }
 }
 

@@ -7,9 +7,10 @@ use axum::response::{IntoResponse, Response};
 use chassis::layers::Failure;
 use chassis::reason::{chain, coded};
 use entry::RequestError;
-use tlog::AppendError;
+use tlog::{AppendError, ReadError};
 
 use super::gateway::{Code, problem};
+use crate::witness::NotCosigned;
 
 /// A request to log an entry failed: by the caller's doing, or ours.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,12 @@ pub(super) enum WriteError {
     /// The log did not take it.
     #[error(transparent)]
     Log(#[from] AppendError),
+    /// The log took it, and its witnesses have not seen that.
+    #[error(transparent)]
+    NotCosigned(#[from] NotCosigned),
+    /// The log took it, and the proof to the checkpoint that its witnesses have seen could not be read.
+    #[error("the inclusion proof could not be read")]
+    Reprove(#[source] ReadError),
     /// The log took it and made a proof that does not hold.
     #[error("the inclusion proof of entry {index} does not lead to the published root")]
     Proof {
@@ -53,6 +60,8 @@ impl WriteError {
                 AppendError::Frozen => Verdict::Frozen(error.code()),
                 AppendError::Sign(_) | AppendError::Store(_) => Verdict::Failed(error.code()),
             },
+            Self::NotCosigned(_) => Verdict::Later("log_not_cosigned", SOON),
+            Self::Reprove(_) => Verdict::Failed("log_store_failed"),
             Self::Proof { .. } => Verdict::Failed("log_proof"),
         }
     }

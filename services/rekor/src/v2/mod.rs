@@ -2,17 +2,19 @@
 //!
 //! Life of an entry: `write.rs` parses, verifies and canonicalises it (crate `entry`, no lock held) → the engine drops a
 //! duplicate or makes it durable together with a signed checkpoint (crate `tlog`) → `answer.rs` checks the proof and writes the
-//! `TransparencyLogEntry`. Life of a read: `read.rs` serves what the published checkpoint covers, and nothing beyond.
+//! `TransparencyLogEntry`. With witnesses, `published.rs` waits in between for a checkpoint that they have cosigned. Life of a read: `read.rs` serves what the published checkpoint covers, and nothing beyond.
 
 mod answer;
 mod bundles;
 mod config;
 mod create;
 mod error;
+mod export;
 mod gateway;
 mod inspect;
 mod metric;
 mod origin;
+mod published;
 mod read;
 mod router;
 mod start;
@@ -24,8 +26,10 @@ use tlog::Log;
 
 pub use crate::host::OriginError;
 pub use crate::start::{Frozen, StartError};
+use crate::witness::Witnesses;
 pub use config::{Config, ShardConfig};
 pub use create::{Created, SEEDS, complete_shard, create, freeze};
+pub use export::FolderError;
 pub use inspect::{accept, check};
 pub use origin::origin_of;
 pub use start::{Identity, RekorV2, open, open_shard};
@@ -35,6 +39,8 @@ pub use start::{Identity, RekorV2, open, open_shard};
 struct App {
     log: Log,
     log_id: Hash,
+    /// Those whose cosignatures its checkpoints carry, if it has any.
+    witnesses: Option<Witnesses>,
     bundles: bundles::Bundles,
 }
 

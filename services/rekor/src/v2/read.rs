@@ -1,6 +1,7 @@
 //! `GET` and `HEAD` of checkpoint, tiles and entry bundles: what monitors and tile clients read.
 //!
-//! Nothing beyond the published checkpoint is ever served, so what a reader gets can be verified against it.
+//! Nothing beyond the log's own signed checkpoint is ever served, so what a reader gets can be verified against it, or against the next
+//! one that witnesses have cosigned.
 
 use std::sync::Arc;
 
@@ -15,10 +16,11 @@ use note::KeyHint;
 
 use super::App;
 use super::gateway::{Code, problem};
+use crate::witness::NotCosigned;
 
 /// The newest published checkpoint.
-pub(super) async fn checkpoint(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
-    let head = app.log.checkpoint();
+pub(super) async fn checkpoint(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ReadError> {
+    let head = app.checkpoint()?;
     let tag = format!("\"{}\"", hex::encode(&digest(&SHA256, head.note.as_bytes()).as_ref()[..16]));
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
@@ -27,9 +29,9 @@ pub(super) async fn checkpoint(State(app): State<Arc<App>>, request: HeaderMap) 
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     ];
     if names(&request, &tag) {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    (headers, head.note.clone()).into_response()
+    Ok((headers, head.note.clone()).into_response())
 }
 
 /// A hash tile or an entry bundle, full or partial.
@@ -81,6 +83,9 @@ pub(super) enum ReadError {
     /// The path names nothing, or nothing that the published checkpoint covers.
     #[error("no such tile; the checkpoint says how far the log reaches")]
     NotThere,
+    /// There is no checkpoint that witnesses have cosigned.
+    #[error(transparent)]
+    NotCosigned(#[from] NotCosigned),
     /// It is there and could not be read.
     #[error("the tile could not be read")]
     Store(#[from] tlog::StoreError),
@@ -90,6 +95,7 @@ impl IntoResponse for ReadError {
     fn into_response(self) -> Response {
         let (status, code, reason) = match &self {
             Self::NotThere => (StatusCode::NOT_FOUND, Code::NotFound, "tile_not_found"),
+            Self::NotCosigned(_) => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "log_not_cosigned"),
             Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown, "log_store_failed"),
         };
         let mut response = problem(status, code, &coded(reason, &self.to_string()));

@@ -8,14 +8,16 @@ use clock::Clock;
 use entry::MAX_BODY;
 use keys::{FileKey, Signer as _};
 use merkle::Hash;
-use note::Checkpoint;
-use pki::PublicKey;
-use tlog::{AppendError, Limits, Log, NoteSigner, Published, SignedTreeHead, TreeHeadSigner};
+use note::{Checkpoint, NoteKey, VerifierKey};
+use pki::{KeyKind, PublicKey};
+use tlog::{AppendError, Limits, Log, NoteSigner, Published, SignedTreeHead, TreeHeadSigner, UnsuitableSigner};
 
 use super::bundles::Bundles;
+use super::export::{Export, Folder};
 use super::origin::origin_of;
 use super::{App, Config, metric, router};
 use crate::start::{DatabaseAnswers, SharedDatabase, StartError, log_name, record_of};
+use crate::witness::{Plan, Witnesses};
 
 /// Name of this log in the database that it shares with the other faces.
 pub(super) const LOG_NAME: &str = "rekor-v2";
@@ -26,6 +28,8 @@ pub struct RekorV2 {
     app: Arc<App>,
     database: SharedDatabase,
     identity: Identity,
+    /// Kept for as long as the log is open.
+    export: Option<Export>,
 }
 
 /// What makes the log this log. It goes into the trusted root and never changes.
@@ -37,6 +41,22 @@ pub struct Identity {
     pub log_id: Hash,
     /// The log's key.
     pub public_key: PublicKey,
+}
+
+impl Identity {
+    /// The log's key as its readers and witnesses are told it (C2SP `signed-note`, verifier keys).
+    ///
+    /// # Errors
+    /// [`UnsuitableSigner`] for a kind of key that no log has.
+    pub fn vkey(&self) -> Result<VerifierKey, UnsuitableSigner> {
+        let unsuitable = || UnsuitableSigner::Key { kind: self.public_key.kind() };
+        let key = match self.public_key.kind() {
+            KeyKind::P256 => NoteKey::Ecdsa(self.public_key.spki_der().to_vec()),
+            KeyKind::Ed25519 => NoteKey::Ed25519(self.public_key.key_bytes().try_into().map_err(|_| unsuitable())?),
+            _ => return Err(unsuitable()),
+        };
+        VerifierKey::new(&self.origin, key).map_err(|_| unsuitable())
+    }
 }
 
 /// Opens the log that [`create`](super::create) made, after checking that name, key, state, tiles and entries agree.
@@ -61,13 +81,21 @@ pub async fn open_shard(
     published: Option<Checkpoint>,
 ) -> Result<RekorV2, StartError> {
     let (identity, signer) = identify(config)?;
+    let plan = match &config.witnesses {
+        Some(witnesses) => Some(Plan::read(witnesses, &identity.vkey()?).await?),
+        None => None,
+    };
+    let folder = config.export.as_ref().map(|path| Folder::open(path)).transpose()?;
     let limits = Limits { entry_bytes: MAX_BODY, ..Limits::default() };
     let published = Published::recorded(published, record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard));
     let store = Arc::new(database.log(&log_name(LOG_NAME, shard)));
-    let log = Log::open_with(store, signer, clock, published, limits).await?;
+    let log = Log::open_with(store, Arc::clone(&signer), clock, published, limits).await?;
     metric::announce();
     let bundles = Bundles::new(u64::from(config.bundle_cache_mib) << 20);
-    Ok(RekorV2 { app: Arc::new(App { log_id: identity.log_id, log, bundles }), database, identity })
+    let witnesses = plan.map(|plan| Witnesses::start(plan, log.clone()));
+    let app = Arc::new(App { log_id: identity.log_id, log, witnesses, bundles });
+    let export = folder.map(|folder| Export::start(folder, Arc::clone(&app), signer));
+    Ok(RekorV2 { app, database, identity, export })
 }
 
 impl RekorV2 {
@@ -110,6 +138,9 @@ impl RekorV2 {
 
     /// Writes what waits, answers it, and lets go of the database.
     pub async fn close(self) {
+        if let Some(export) = self.export {
+            export.stop().await;
+        }
         self.app.log.clone().close().await;
         self.database.close().await;
     }

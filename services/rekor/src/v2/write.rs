@@ -16,7 +16,7 @@ use super::gateway::json_answer;
 use super::metric;
 use super::submission::HashedrekordSubmission;
 
-/// Takes in one entry; answers when it is durable and covered by a published checkpoint.
+/// Takes in one entry; answers when it is durable and covered by a published checkpoint: with witnesses, one that they have cosigned.
 ///
 /// An entry that is there already is answered like a new one: a retry after a lost answer is where equal entries come from,
 /// and no client gets past a 409. The header tells the two apart.
@@ -31,6 +31,7 @@ pub(super) async fn create_entry(
     // One signature verification: handing it to another thread costs a fifth more than doing it on this worker.
     let entry = HashedRekordRequest::from_json(&body)?.verify()?;
     let appended = app.log.append_in(place, Arc::new(HashedrekordSubmission(entry))).await?;
+    let appended = app.published(appended).await?;
     let existing = appended.duplicate.then_some(appended.index);
 
     let mut response = json_answer(StatusCode::CREATED, logged_entry(app.log_id, appended)?.to_json());

@@ -95,6 +95,8 @@ async fn both_faces_live_in_one_file_each_with_a_tree_of_its_own() {
         head_record: None,
         key: fixture.dir.path().join("rekor-v2.pem").into(),
         bundle_cache_mib: 1,
+        witnesses: None,
+        export: None,
     };
     FileKey::generate(KeyKind::P256).unwrap().create_file(&other.key).unwrap();
     v2::create(&other, fixture.clock.clone()).await.unwrap();

@@ -1,7 +1,9 @@
 //! The whole face in process: real database, real signatures, requests straight into the router.
 
+mod exported;
 mod reads;
 mod starts;
+mod witnessed;
 mod writes;
 
 use std::sync::Arc;
@@ -54,6 +56,8 @@ impl Fixture {
             head_record: None,
             key: dir.path().join("rekor.pem").into(),
             bundle_cache_mib: 16,
+            witnesses: None,
+            export: None,
         };
         FileKey::generate(kind).unwrap().create_file(&config.key).unwrap();
         let clock = Arc::new(ManualClock::new("2026-11-21T09:00:00Z".parse::<Timestamp>().unwrap()));
@@ -95,7 +99,12 @@ impl Fixture {
 
     /// Logs `count` entries, many at a time; returns the requests, in any order.
     async fn fill(&self, router: &Router, count: u64) -> Vec<Vec<u8>> {
-        let requests = join_all((0..count).map(|number| self.request(number))).await;
+        self.fill_from(router, 0, count).await
+    }
+
+    /// As [`Self::fill`], of artifacts from `first` on.
+    async fn fill_from(&self, router: &Router, first: u64, count: u64) -> Vec<Vec<u8>> {
+        let requests = join_all((first..first + count).map(|number| self.request(number))).await;
         for answer in join_all(requests.iter().map(|request| submit(router, request.clone()))).await {
             assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
         }

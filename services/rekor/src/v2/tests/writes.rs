@@ -251,7 +251,7 @@ async fn moody(fixture: &Fixture) -> (Arc<Moody>, Router) {
     let store = Arc::new(Database::open(&fixture.config.database).await.unwrap().log(LOG_NAME));
     let limits = Limits { queue_entries: 2, ..Limits::default() };
     let log = Log::open_with(store, moody.clone(), fixture.clock.clone(), None, limits).await.unwrap();
-    let app = App { log, log_id: identity.log_id, bundles: bundles::Bundles::new(1 << 20) };
+    let app = App { log, log_id: identity.log_id, witnesses: None, bundles: bundles::Bundles::new(1 << 20) };
     (moody, router::router(Arc::new(app)))
 }
 
