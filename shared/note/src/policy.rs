@@ -399,8 +399,8 @@ mod tests {
                 let name = format!("g{groups}");
                 *groups += 1;
                 let threshold = match *threshold {
-                    1 if *groups % 2 == 0 => "any".to_owned(),
-                    all if all == members.len() && *groups % 2 == 0 => "all".to_owned(),
+                    1 if groups.is_multiple_of(2) => "any".to_owned(),
+                    all if all == members.len() && groups.is_multiple_of(2) => "all".to_owned(),
                     number => number.to_string(),
                 };
                 lines.push_str(&format!("group {name} {threshold} {}\n", names.join(" ")));
