@@ -71,6 +71,35 @@ impl Log {
         Self { url: url.to_owned(), origin, key: PublicKey::from_spki_der(&spki).expect("a key"), http }
     }
 
+    /// The same log, at another address.
+    #[must_use]
+    pub fn at(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
+    /// As [`Self::append`], with a refusal as an error too.
+    ///
+    /// # Errors
+    /// No answer, or one that is not 201: it says nothing about whether the entry was written.
+    ///
+    /// # Panics
+    /// A 201 without a sound proof.
+    pub async fn try_append(&self, entry: &Entry) -> Result<Logged, String> {
+        let answer = self.post(entry.request.to_string()).await.map_err(|error| error.to_string())?;
+        let (status, text) = (answer.status(), answer.text().await.map_err(|error| error.to_string())?);
+        if status == 201 { Ok(self.verified(&serde_json::from_str(&text).expect("a 201 is JSON"), entry)) } else { Err(text) }
+    }
+
+    /// The current checkpoint; none when there is no answer.
+    ///
+    /// # Panics
+    /// It is not signed by the log.
+    pub async fn try_head(&self) -> Option<Head> {
+        let answer = self.http.get(format!("{}/checkpoint", self.url)).send().await.ok()?;
+        (answer.status() == 200).then_some(())?;
+        Some(self.verified_note(&answer.text().await.ok()?))
+    }
+
     /// Submits an entry and verifies the answer: the leaf is the entry's, and the proof leads to the checkpoint's root.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chassis::Explain;
+use chassis::config::DatabasePlace;
 use chassis::listen::Listener;
 use clock::{Clock, SystemClock};
 use keys::FileKey;
@@ -65,8 +66,19 @@ async fn one(config: &Config, service: ServiceName) -> Outcome {
             let section = config.gateway.as_ref().expect("only services with a section are wanted");
             gateway::check(section).map_err(explained)
         }
-        ServiceName::Ctlog | ServiceName::RekorV2 | ServiceName::RekorV1 | ServiceName::Tuf => Ok(()),
+        ServiceName::Ctlog => database_url(service, config.ctlog.as_ref().map(|section| &section.database)),
+        ServiceName::RekorV2 => database_url(service, config.rekor_v2.as_ref().map(|section| &section.database)),
+        ServiceName::RekorV1 => database_url(service, config.rekor_v1.as_ref().map(|section| &section.database)),
+        ServiceName::Tuf => Ok(()),
     }
+}
+
+/// The form of a database's URL; nobody is called.
+fn database_url(service: ServiceName, place: Option<&DatabasePlace>) -> Outcome {
+    let Some(DatabasePlace::Postgres(url)) = place else { return Ok(()) };
+    tlog::postgres::Address::parse(url).map(drop).map_err(|error| {
+        Failure::usage("database_address", format!("{}.database cannot be used", service.section())).detail(error.to_string())
+    })
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it takes what map_err gives")]

@@ -218,6 +218,15 @@ pub(crate) struct InitArgs {
     /// The kind of key of the Rekor v2 log; Ed25519 is for those who want witnesses, and shuts out clients that know ECDSA only
     #[arg(long, value_enum, default_value_t = LogKey::EcdsaP256)]
     pub rekor_v2_key: LogKey,
+    /// An empty Postgres database for the Rekor logs, which several processes may then serve: postgres://USER@HOST/NAME
+    #[arg(long, value_name = "URL")]
+    pub rekor_database: Option<String>,
+    /// The same for the certificate log, in another database
+    #[arg(long, value_name = "URL")]
+    pub ctlog_database: Option<String>,
+    /// A file with the password for these databases
+    #[arg(long, value_name = "FILE")]
+    pub database_password_file: Option<PathBuf>,
 }
 
 /// Kinds of keys for a Rekor v2 log.

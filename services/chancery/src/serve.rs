@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
+use chassis::config::{DatabasePlace, FilePath};
 use chassis::listen::Listener;
 use chassis::telemetry::Telemetry;
 use chassis::{Process, Service, Shutdown};
@@ -167,19 +168,22 @@ pub(crate) async fn open(
     Ok(services)
 }
 
-/// The files in which Rekor logs are: a process opens each once, for as many logs as it holds.
+/// The databases in which Rekor logs are: a process opens each once, for as many logs as it holds.
 #[derive(Debug, Default)]
-struct Databases(HashMap<PathBuf, SharedDatabase>);
+struct Databases(HashMap<DatabasePlace, SharedDatabase>);
 
 impl Databases {
-    async fn open(&mut self, path: &Path) -> Outcome<SharedDatabase> {
-        // A path that cannot be resolved is of a file that cannot be opened, which says more of it.
-        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    async fn open(&mut self, place: &DatabasePlace, password_file: Option<&FilePath>) -> Outcome<SharedDatabase> {
+        let real = match place {
+            // A path that cannot be resolved is of a file that cannot be opened, which says more of it.
+            DatabasePlace::File(path) => path.canonicalize().unwrap_or_else(|_| path.to_path_buf()).into(),
+            DatabasePlace::Postgres(_) => place.clone(),
+        };
         match self.0.entry(real) {
             Entry::Occupied(open) => Ok(open.get().clone()),
-            Entry::Vacant(place) => {
-                let database = SharedDatabase::open(path).await.map_err(|error| Failure::explained(&error))?;
-                Ok(place.insert(database).clone())
+            Entry::Vacant(vacant) => {
+                let opened = SharedDatabase::open(place, password_file).await;
+                Ok(vacant.insert(opened.map_err(|error| Failure::explained(&error))?).clone())
             }
         }
     }
@@ -223,7 +227,7 @@ async fn open_one(
             // Without an anchor, which is compared next, nothing is known of what was published.
             let shards: Vec<_> = anchors.rekor_v1.iter().chain(&anchors.rekor_v1_shards).collect();
             let published: Vec<_> = shards.iter().map(|shard| first_checkpoint(shard).map(Some)).collect::<Outcome<_>>()?;
-            let database = databases.open(&section.database).await?;
+            let database = databases.open(&section.database, section.database_password_file.as_ref()).await?;
             let log = rekor::v1::open_shards(section, &config.rekor_v1_shards, database, clock, &published)
                 .await
                 .map_err(|error| Failure::explained(&error))?;
@@ -265,7 +269,7 @@ async fn open_v2(
     databases: &mut Databases,
 ) -> Outcome<Service> {
     let published = anchors.map(first_checkpoint).transpose()?;
-    let database = databases.open(&section.database).await?;
+    let database = databases.open(&section.database, section.database_password_file.as_ref()).await?;
     let number = u32::try_from(number).unwrap_or(u32::MAX);
     let log = rekor::v2::open_shard(section, number, database, clock.clone(), published)
         .await

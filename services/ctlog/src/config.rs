@@ -1,6 +1,6 @@
 //! The `ctlog` section of the configuration.
 
-use chassis::config::{Duration, FilePath, ListenConfig};
+use chassis::config::{DatabasePlace, Duration, FilePath, ListenConfig};
 use serde::{Deserialize, Serialize};
 
 /// What a certificate transparency log is configured with.
@@ -11,10 +11,13 @@ pub struct Config {
     pub public_url: String,
     /// Where it listens.
     pub http: ListenConfig,
-    /// The log's database file. Created by `init`, never by serving.
-    pub database: FilePath,
+    /// The log's database: a file, or a Postgres database that equal processes share. Created by `init`, never by serving.
+    pub database: DatabasePlace,
+    /// A file with the password for the database, where that is asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_password_file: Option<FilePath>,
     /// Where the newest published tree head is kept outside the database, for this process alone; beside the database's file unless said
-    /// otherwise. On another disk it also finds out a rollback of the whole folder.
+    /// otherwise, and nowhere for a Postgres database. On another disk it also finds out a rollback of the whole folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_record: Option<FilePath>,
     /// The log's private key, PKCS#8 PEM: ECDSA P-256, the only kind that every client accepts.

@@ -13,8 +13,7 @@ use ct::Malformed;
 use http::{HeaderValue, StatusCode, header};
 use keys::{KeyFileError, SignError};
 use pki::KeyKind;
-use tlog::sqlite::DatabaseError;
-use tlog::{AppendError, OpenError, ReadError, RollbackError, StoreError};
+use tlog::{AppendError, DatabaseError, OpenError, ReadError, RollbackError, StoreError};
 
 use crate::chain::ChainRefusal;
 use crate::head::UnreadableHead;

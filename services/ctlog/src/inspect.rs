@@ -1,13 +1,10 @@
 //! Looking after a log that nothing serves at the moment.
 
-use std::sync::Arc;
-
-use tlog::sqlite::Database;
-use tlog::{CheckReport, Depth, GivenUp, accept_rollback, check_log_to};
+use tlog::{CheckReport, Database, Depth, GivenUp, RollbackError, accept_rollback, check_log_to};
 
 use crate::Config;
 use crate::error::StartError;
-use crate::start::{LOG_NAME, identify, record_of};
+use crate::start::{LOG_NAME, address, identify, record_of};
 
 /// Compares everything in the log's database with its signed head, and the head with the record of what was published.
 ///
@@ -15,11 +12,11 @@ use crate::start::{LOG_NAME, identify, record_of};
 /// [`StartError`], naming the first thing that does not agree.
 pub async fn check(config: &Config, depth: Depth, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<CheckReport, StartError> {
     let (_, heads) = identify(config)?;
-    let database = Database::open(&config.database).await?;
+    let database = Database::open(&address(config)?).await?;
     let store = database.log(LOG_NAME);
-    let checked = match check_log_to(&store, heads.as_ref(), depth, progress).await {
-        Ok(report) => tlog::check_record(Arc::new(store), heads.as_ref(), &record_of(config)).await.map(|()| report),
-        Err(error) => Err(error),
+    let checked = match (check_log_to(store.as_ref(), heads.as_ref(), depth, progress).await, record_of(config)) {
+        (Ok(report), Some(record)) => tlog::check_record(store, heads.as_ref(), &record).await.map(|()| report),
+        (checked, _) => checked,
     };
     database.close().await;
     Ok(checked?)
@@ -31,8 +28,11 @@ pub async fn check(config: &Config, depth: Depth, progress: &(dyn Fn(u64, u64) +
 /// [`StartError`]; nothing was changed then.
 pub async fn accept(config: &Config, published: u64) -> Result<GivenUp, StartError> {
     let (_, heads) = identify(config)?;
-    let database = Database::open(&config.database).await?;
-    let accepted = accept_rollback(&database.log(LOG_NAME), heads.as_ref(), &record_of(config), published).await;
+    let database = Database::open(&address(config)?).await?;
+    let accepted = match record_of(config) {
+        Some(record) => accept_rollback(database.log(LOG_NAME).as_ref(), heads.as_ref(), &record, published).await,
+        None => Err(RollbackError::None),
+    };
     database.close().await;
     Ok(accepted?)
 }

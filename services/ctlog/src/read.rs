@@ -39,7 +39,7 @@ pub(crate) async fn get_sth(State(app): State<Arc<App>>) -> Result<Response, Que
 /// `GET /ct/v1/get-sth-consistency?first=&second=`
 pub(crate) async fn get_sth_consistency(State(app): State<Arc<App>>, query: Parameters) -> Result<Json<Value>, QueryError> {
     let (first, second) = (query.number("first")?, query.number("second")?);
-    let published = app.log.checkpoint().size;
+    let published = app.log.reach(second).await.size;
     if first > second || second > published {
         return Err(QueryError::Sizes { first, second, published });
     }
@@ -54,7 +54,7 @@ pub(crate) async fn get_proof_by_hash(State(app): State<Arc<App>>, query: Parame
     if size == 0 {
         return Err(QueryError::NoTree);
     }
-    let published = app.log.checkpoint().size;
+    let published = app.log.reach(size).await.size;
     if size > published {
         return Err(QueryError::NotReached { asked: size, published });
     }
@@ -66,7 +66,7 @@ pub(crate) async fn get_proof_by_hash(State(app): State<Arc<App>>, query: Parame
 /// `GET /ct/v1/get-entries?start=&end=`: both ends included, at most [`entries::MAX_ENTRIES`] of them.
 pub(crate) async fn get_entries(State(app): State<Arc<App>>, query: Parameters) -> Result<Response, QueryError> {
     let (start, end) = (query.number("start")?, query.number("end")?);
-    let published = app.log.checkpoint().size;
+    let published = app.log.reach(end.saturating_add(1)).await.size;
     if start > end || start >= published {
         return Err(QueryError::Range { start, end, published });
     }
@@ -77,7 +77,7 @@ pub(crate) async fn get_entries(State(app): State<Arc<App>>, query: Parameters) 
 /// `GET /ct/v1/get-entry-and-proof?leaf_index=&tree_size=`
 pub(crate) async fn get_entry_and_proof(State(app): State<Arc<App>>, query: Parameters) -> Result<Json<Value>, QueryError> {
     let (index, size) = (query.number("leaf_index")?, query.number("tree_size")?);
-    let published = app.log.checkpoint().size;
+    let published = app.log.reach(size).await.size;
     if index >= size || size > published {
         return Err(QueryError::NoEntry { index, size, published });
     }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use chassis::ReadyCheck;
+use chassis::config::{DatabasePlace, FilePath};
 use chassis::reason::chain;
 use clock::Clock;
 use keys::{FileKey, Signer};
 use merkle::Hash;
 use pki::{KeyKind, PublicKey};
-use tlog::sqlite::Database;
-use tlog::{AppendError, Log, Published, SignedTreeHead, TreeHeadSigner as _};
+use tlog::{AppendError, Database, DatabaseAddress, DatabaseError, Log, Published, SignedTreeHead, TreeHeadSigner as _};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::StartError;
@@ -61,8 +61,8 @@ pub struct CtLog {
 /// [`StartError`]: a public URL or key that cannot be a log's, a database that is there already or cannot be written.
 pub async fn create(config: &Config, clock: Arc<dyn Clock>) -> Result<Created, StartError> {
     let (identity, heads) = identify(config)?;
-    let database = Database::create(&config.database).await?;
-    let log = Log::create(Arc::new(database.log(LOG_NAME)), heads, clock).await?;
+    let database = Database::create(&address(config)?).await?;
+    let log = Log::create(database.log(LOG_NAME), heads, clock).await?;
     let checkpoint = log.checkpoint().note.clone();
     log.close().await;
     database.close().await;
@@ -76,9 +76,9 @@ pub async fn create(config: &Config, clock: Arc<dyn Clock>) -> Result<Created, S
 pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<CtLog, StartError> {
     let (identity, heads) = identify(config)?;
     let roots = Roots::load(&config.roots).await?;
-    let database = Database::open(&config.database).await?;
-    let published = Published::recorded(None, record_of(config));
-    let log = Log::open(Arc::new(database.log(LOG_NAME)), heads.clone(), Arc::clone(&clock), published).await?;
+    let database = Database::open(&address(config)?).await?;
+    let published = Published { anchor: None, record: record_of(config) };
+    let log = Log::open(database.log(LOG_NAME), heads.clone(), Arc::clone(&clock), published).await?;
     let app = Arc::new(App { log, heads, roots, leaf_index: config.leaf_index });
     let upkeep = tokio::spawn(upkeep::run(Arc::clone(&app), clock, config.republish_every.as_std()));
     Ok(CtLog { app, database, identity, prefix: prefix_of(&config.public_url), upkeep: AbortOnDropHandle::new(upkeep) })
@@ -125,9 +125,22 @@ impl CtLog {
 }
 
 /// Where the newest published head is kept: where the configuration says, else beside the database's file.
-pub(crate) fn record_of(config: &Config) -> PathBuf {
-    let beside = || config.database.with_added_extension(format!("{LOG_NAME}.head"));
-    config.head_record.as_ref().map_or_else(beside, |path| path.as_path().to_owned())
+pub(crate) fn record_of(config: &Config) -> Option<PathBuf> {
+    let beside = match &config.database {
+        DatabasePlace::File(path) => Some(path.with_added_extension(format!("{LOG_NAME}.head"))),
+        DatabasePlace::Postgres(_) => None,
+    };
+    config.head_record.as_ref().map(|path| path.as_path().to_owned()).or(beside)
+}
+
+/// Where the database is, with the password for it.
+pub(crate) fn address(config: &Config) -> Result<DatabaseAddress, DatabaseError> {
+    match &config.database {
+        DatabasePlace::File(path) => Ok(DatabaseAddress::File(path.to_path_buf())),
+        DatabasePlace::Postgres(url) => {
+            DatabaseAddress::postgres(url, config.database_password_file.as_ref().map(FilePath::as_path))
+        }
+    }
 }
 
 /// Who the log is, and what signs for it.

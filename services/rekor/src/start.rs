@@ -1,17 +1,16 @@
 //! Why a log cannot be made or opened, and what else its faces share of opening one.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chassis::config::FilePath;
+use chassis::config::{DatabasePlace, FilePath};
 use chassis::reason::{causes, chain};
 use chassis::{Explain, ReadyCheck};
 use jiff::Timestamp;
 use keys::KeyFileError;
-use tlog::sqlite::{Database, DatabaseError, SqliteStore};
-use tlog::{AppendError, Log, OpenError, RollbackError, UnsuitableSigner};
+use tlog::{AppendError, Database, DatabaseAddress, DatabaseError, Log, OpenError, RollbackError, Store, UnsuitableSigner};
 
 use crate::host::OriginError;
 use crate::v2::FolderError;
@@ -24,15 +23,15 @@ use crate::witness::WitnessesError;
 pub struct SharedDatabase(Arc<Database>);
 
 impl SharedDatabase {
-    /// Opens the file, and brings its schema up to date.
+    /// Opens it, and brings its schema up to date.
     ///
     /// # Errors
-    /// A file that is missing, is no database of logs, has an unknown schema, or is in use.
-    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StartError> {
-        Ok(Self(Arc::new(Database::open(path).await?)))
+    /// A database that is missing, does not hold logs, has an unknown schema, cannot be relied on, or is a file in use.
+    pub async fn open(place: &DatabasePlace, password_file: Option<&FilePath>) -> Result<Self, StartError> {
+        Ok(Self(Arc::new(Database::open(&address(place, password_file)?).await?)))
     }
 
-    pub(crate) fn log(&self, name: &str) -> SqliteStore {
+    pub(crate) fn log(&self, name: &str) -> Arc<dyn Store> {
         self.0.log(name)
     }
 
@@ -72,13 +71,24 @@ impl Frozen {
 
 /// Where a shard's newest published head is kept: where the configuration says, else beside the database's file. Of a later shard it has
 /// its number.
-pub(crate) fn record_of(database: &Path, configured: Option<&FilePath>, face: &str, shard: u32) -> PathBuf {
-    let beside = || database.with_added_extension(format!("{}.head", log_name(face, shard)));
-    let named = |path: &FilePath| match shard {
-        0 | 1 => path.as_ref().to_owned(),
-        later => path.as_ref().with_added_extension(later.to_string()),
+pub(crate) fn record_of(database: &DatabasePlace, configured: Option<&FilePath>, face: &str, shard: u32) -> Option<PathBuf> {
+    let beside = match database {
+        DatabasePlace::File(path) => Some(path.with_added_extension(format!("{}.head", log_name(face, shard)))),
+        DatabasePlace::Postgres(_) => None,
     };
-    configured.map_or_else(beside, named)
+    let named = |path: &FilePath| match shard {
+        0 | 1 => path.as_path().to_owned(),
+        later => path.as_path().with_added_extension(later.to_string()),
+    };
+    configured.map(named).or(beside)
+}
+
+/// Where a database is, with the password for it.
+pub(crate) fn address(place: &DatabasePlace, password_file: Option<&FilePath>) -> Result<DatabaseAddress, DatabaseError> {
+    match place {
+        DatabasePlace::File(path) => Ok(DatabaseAddress::File(path.to_path_buf())),
+        DatabasePlace::Postgres(url) => DatabaseAddress::postgres(url, password_file.map(FilePath::as_path)),
+    }
 }
 
 /// Ready while the database answers.

@@ -43,8 +43,49 @@ pub(crate) struct Plan {
     pub ghes: Option<String>,
     /// The kind of key of the Rekor v2 log.
     pub rekor_v2_key: LogKey,
+    /// Where the logs' entries go.
+    pub databases: Databases,
     /// Set in a lab: its issuer.
     pub lab: Option<LabConfig>,
+}
+
+/// The databases of the logs: files of the installation, unless said otherwise.
+#[derive(Debug, Default)]
+pub(crate) struct Databases {
+    rekor: Option<String>,
+    ctlog: Option<String>,
+    password_file: Option<PathBuf>,
+}
+
+impl Databases {
+    fn of(args: &InitArgs) -> Outcome<Self> {
+        let bad = |flag: &str, error: &tlog::postgres::AddressError| {
+            Failure::usage("database_address", format!("{flag} cannot be used")).detail(error.to_string())
+        };
+        for (flag, url) in [("--rekor-database", &args.rekor_database), ("--ctlog-database", &args.ctlog_database)] {
+            let parsed = url.as_deref().map(tlog::postgres::Address::parse).transpose();
+            parsed.map_err(|error| bad(flag, &error))?;
+        }
+        // The configuration is read from another folder than this one.
+        let password_file = args.database_password_file.as_ref().map(std::path::absolute).transpose().map_err(|error| {
+            Failure::because("database_password", "the path of the database's password cannot be made absolute", &error)
+        })?;
+        Ok(Self { rekor: args.rekor_database.clone(), ctlog: args.ctlog_database.clone(), password_file })
+    }
+
+    /// The value of `database` in the sections of the Rekor logs.
+    pub(crate) fn rekor(&self, file: &str) -> String {
+        self.text(self.rekor.as_deref(), file)
+    }
+
+    /// The value of `database` in the section of the certificate log.
+    pub(crate) fn ctlog(&self, file: &str) -> String {
+        self.text(self.ctlog.as_deref(), file)
+    }
+
+    fn text(&self, url: Option<&str>, file: &str) -> String {
+        url.map_or_else(|| file.to_owned(), |url| text::database(url, self.password_file.as_deref()))
+    }
 }
 
 impl Plan {
@@ -78,6 +119,7 @@ impl Plan {
             oidc_issuer: args.oidc_issuer.as_deref().map(|url| issuer_url("--oidc-issuer", url)).transpose()?,
             ghes: args.ghes.as_deref().map(|url| issuer_url("--ghes", url)).transpose()?,
             rekor_v2_key: args.rekor_v2_key,
+            databases: Databases::of(args)?,
             lab: None,
         })
     }

@@ -1,6 +1,7 @@
 //! `chancery.yaml` as `init` writes it: every value that matters, and how to change the ones people change.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use chassis::config::ListenConfig;
 use jiff::Timestamp;
@@ -25,11 +26,13 @@ pub(crate) fn chancery_yaml(plan: &Plan, created: Timestamp) -> String {
     );
     fulcio(&mut text, plan);
     section(&mut text, plan, "ctlog", ServiceName::Ctlog);
-    lines(&mut text, &[("key", names::CTLOG_KEY), ("database", names::CTLOG_DB), ("roots", names::FULCIO_ROOTS)]);
+    let ctlog = plan.databases.ctlog(names::CTLOG_DB);
+    lines(&mut text, &[("key", names::CTLOG_KEY), ("database", &ctlog), ("roots", names::FULCIO_ROOTS)]);
     section(&mut text, plan, "rekor_v2", ServiceName::RekorV2);
-    lines(&mut text, &[("key", names::REKOR_V2_KEY), ("database", names::REKOR_DB)]);
+    let rekor = plan.databases.rekor(names::REKOR_DB);
+    lines(&mut text, &[("key", names::REKOR_V2_KEY), ("database", &rekor)]);
     text.push('\n');
-    text.push_str(&rekor_v1(plan.urls.of(ServiceName::RekorV1), plan.listen(ServiceName::RekorV1), names::REKOR_DB));
+    text.push_str(&rekor_v1(plan.urls.of(ServiceName::RekorV1), plan.listen(ServiceName::RekorV1), &rekor));
     section(&mut text, plan, "tsa", ServiceName::Tsa);
     lines(&mut text, &[("key", names::TSA_KEY), ("certificate_chain", names::TSA_CHAIN)]);
     section(&mut text, plan, "tuf", ServiceName::Tuf);
@@ -65,6 +68,12 @@ pub(crate) fn rekor_v1(public_url: &str, http: &ListenConfig, database: &str) ->
     let key = names::REKOR_V1_KEY;
     let (public_url, http) = (quoted(public_url), listen(http));
     format!("rekor_v1:\n  public_url: {public_url}\n  http: {http}\n  key: {key}\n  database: {database}\n")
+}
+
+/// What follows `database: ` in a section, quoted: a path or a URL, and the line of the file with its password.
+pub(crate) fn database(place: &str, password_file: Option<&Path>) -> String {
+    let password = password_file.map(|file| format!("\n  database_password_file: {}", quoted(&file.display().to_string())));
+    quoted(place) + &password.unwrap_or_default()
 }
 
 fn fulcio(text: &mut String, plan: &Plan) {

@@ -147,6 +147,7 @@ async fn create(layout: &Layout, ports: Option<Ports>) -> Outcome<LabSockets> {
         oidc_issuer: None,
         ghes: None,
         rekor_v2_key: LogKey::EcdsaP256,
+        databases: init::Databases::default(),
         lab: Some(LabConfig { public_url: issuer.url(), http: at(&issuer) }),
     };
     init::create(layout.dir(), &plan).await?;

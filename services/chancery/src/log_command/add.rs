@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chassis::config::ListenConfig;
+use chassis::config::{DatabasePlace, ListenConfig};
 use chassis::listen::Listener;
 use clock::{Clock, SystemClock};
 use rekor::v1::Created;
@@ -19,7 +19,7 @@ use crate::completion::{self, Completion, Done, lab_port};
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::init::distinct_keys;
-use crate::init::text::{self, quoted};
+use crate::init::text;
 use crate::init::trust::{Documents, NewLog};
 use crate::lab::env::Environment;
 use crate::layout::{Layout, names};
@@ -149,7 +149,9 @@ pub(crate) async fn complete(layout: &Layout, addition: Addition) -> Outcome<Add
     let log = rekor::v1::complete(section, clock.clone()).await.map_err(|error| Failure::explained(&error))?;
     done(Step::Log, names::REKOR_DB, log.made);
     completion.give_to_owner(&key)?;
-    completion.give_to_owner(&section.database)?;
+    if let DatabasePlace::File(file) = &section.database {
+        completion.give_to_owner(file)?;
+    }
 
     // 4. What clients are told, by TUF first: anchors and files follow what is published.
     let new = NewLog { url: &addition.public_url, key: &log.identity.public_key, since: log.since };
@@ -228,15 +230,16 @@ fn anchored(before: &Anchors, public_url: &str, log: &Created, documents: &Docum
     })
 }
 
-/// The database of the other Rekor log, as the section names it.
+/// The database of the other Rekor log, as the section names it, with the password for it.
 fn database_of(config: &Config, layout: &Layout) -> String {
     let same = |path: &Path, other: &Path| match (path.canonicalize(), other.canonicalize()) {
         (Ok(path), Ok(other)) => path == other,
         _ => false,
     };
-    match &config.rekor_v2 {
-        Some(other) if !same(&other.database, &layout.join(names::REKOR_DB)) => quoted(&other.database.display().to_string()),
-        _ => names::REKOR_DB.to_owned(),
+    let Some(other) = &config.rekor_v2 else { return names::REKOR_DB.to_owned() };
+    match &other.database {
+        DatabasePlace::File(file) if same(file, &layout.join(names::REKOR_DB)) => names::REKOR_DB.to_owned(),
+        place => text::database(&place.to_string(), other.database_password_file.as_deref()),
     }
 }
 

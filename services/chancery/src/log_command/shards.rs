@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chassis::config::DatabasePlace;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -133,9 +134,13 @@ impl ShardedLog {
 
 /// The folder of the database, where files may have been made for the account that runs the log.
 pub(super) fn database_folder(config: &Config, log: ShardedLog) -> Option<&Path> {
-    match log {
-        ShardedLog::RekorV2 => config.rekor_v2.as_ref().and_then(|section| section.database.parent()),
-        ShardedLog::RekorV1 => config.rekor_v1.as_ref().and_then(|section| section.database.parent()),
+    let database = match log {
+        ShardedLog::RekorV2 => &config.rekor_v2.as_ref()?.database,
+        ShardedLog::RekorV1 => &config.rekor_v1.as_ref()?.database,
+    };
+    match database {
+        DatabasePlace::File(file) => file.parent(),
+        DatabasePlace::Postgres(_) => None,
     }
 }
 

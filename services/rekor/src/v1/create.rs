@@ -13,14 +13,13 @@ use merkle::sha256;
 use note::Checkpoint;
 use pki::KeyKind;
 use serde_json::json;
-use tlog::sqlite::Database;
-use tlog::{Log, OpenError, Published};
+use tlog::{Database, Log, OpenError, Published};
 
 use super::start::{Identity, LOG_NAME, identify, stored_tree};
 use super::submission::EntrySubmission;
 use super::{Config, StartError, TreeId};
 use crate::host::host_of;
-use crate::start::{Frozen, log_name, record_of};
+use crate::start::{Frozen, address, log_name, record_of};
 use crate::v2::SEEDS;
 
 /// A log that was made, and closed again.
@@ -81,11 +80,12 @@ pub async fn freeze(
     published: Option<Checkpoint>,
 ) -> Result<Frozen, StartError> {
     let host = host_of(&config.public_url)?;
-    let database = Database::open(&config.database).await?;
+    let database = Database::open(&address(&config.database, config.database_password_file.as_ref())?).await?;
     let store = database.log(&log_name(LOG_NAME, shard));
-    let (_, signer) = identify(&host, stored_tree(&store, &host).await?, Arc::new(FileKey::load(key)?))?;
-    let published = Published::recorded(published, record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard));
-    let frozen = Frozen::now(Log::open(Arc::new(store), Arc::new(signer), clock, published).await?).await?;
+    let (_, signer) = identify(&host, stored_tree(store.as_ref(), &host).await?, Arc::new(FileKey::load(key)?))?;
+    let published =
+        Published { anchor: published, record: record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard) };
+    let frozen = Frozen::now(Log::open(store, Arc::new(signer), clock, published).await?).await?;
     database.close().await;
     Ok(frozen)
 }
@@ -100,16 +100,12 @@ enum Existing {
 async fn make(config: &Config, shard: u32, key: &Path, clock: Arc<dyn Clock>, existing: Existing) -> Result<Created, StartError> {
     let host = host_of(&config.public_url)?;
     let key: Arc<dyn Signer> = Arc::new(FileKey::load(key)?);
-    let database = match config.database.try_exists() {
-        Ok(true) => Database::open(&config.database).await?,
-        // What is wrong with the folder is said by whoever makes the file.
-        Ok(false) | Err(_) => Database::create(&config.database).await?,
-    };
+    let database = Database::open_or_create(&address(&config.database, config.database_password_file.as_ref())?).await?;
     let store = database.log(&log_name(LOG_NAME, shard));
     let kept = match existing {
         // That there is one is said by the engine.
         Existing::Refused => None,
-        Existing::Kept => match stored_tree(&store, &host).await {
+        Existing::Kept => match stored_tree(store.as_ref(), &host).await {
             Ok(tree) => Some(tree),
             Err(StartError::Log(OpenError::Missing { .. })) => None,
             Err(error) => return Err(error),
@@ -120,7 +116,7 @@ async fn make(config: &Config, shard: u32, key: &Path, clock: Arc<dyn Clock>, ex
         None => TreeId::draw().map_err(|error| seed_failed(0, error))?,
     };
     let (identity, signer) = identify(&host, tree, key)?;
-    let (store, signer) = (Arc::new(store), Arc::new(signer));
+    let signer = Arc::new(signer);
     let log = match kept {
         Some(_) => Log::open(store, signer, clock, None).await?,
         None => Log::create(store, signer, clock).await?,

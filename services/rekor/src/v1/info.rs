@@ -89,6 +89,7 @@ pub(super) async fn proof(State(app): State<Arc<App>>, uri: Uri, headers: Header
     if first > last {
         return Err(ApiError::Sizes { first, last });
     }
+    let head = if last > head.size { &shard.log.reach(last).await } else { head };
     if last > head.size {
         return Err(ApiError::Beyond { asked: last, published: head.size });
     }

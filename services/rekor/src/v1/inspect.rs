@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use keys::{FileKey, Signer};
-use tlog::{CheckReport, Depth, GivenUp, accept_rollback, check_log_to};
+use tlog::{CheckReport, Depth, GivenUp, RollbackError, Store, accept_rollback, check_log_to};
 
 use super::Config;
 use super::start::{LOG_NAME, identify, stored_tree};
@@ -21,7 +21,7 @@ pub async fn check(
     depth: Depth,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<CheckReport, StartError> {
-    let database = SharedDatabase::open(&config.database).await?;
+    let database = SharedDatabase::open(&config.database, config.database_password_file.as_ref()).await?;
     let checked = check_in(config, (shard, key), &database, depth, progress).await;
     database.close().await;
     checked
@@ -32,7 +32,7 @@ pub async fn check(
 /// # Errors
 /// [`StartError`]; nothing was changed then.
 pub async fn accept(config: &Config, (shard, key): (u32, &Path), published: u64) -> Result<GivenUp, StartError> {
-    let database = SharedDatabase::open(&config.database).await?;
+    let database = SharedDatabase::open(&config.database, config.database_password_file.as_ref()).await?;
     let accepted = accept_in(config, (shard, key), &database, published).await;
     database.close().await;
     accepted
@@ -46,9 +46,10 @@ async fn check_in(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<CheckReport, StartError> {
     let (store, signer) = parts(config, (shard, key), database).await?;
-    let report = check_log_to(&store, &signer, depth, progress).await?;
-    let record = record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard);
-    tlog::check_record(Arc::new(store), &signer, &record).await?;
+    let report = check_log_to(store.as_ref(), &signer, depth, progress).await?;
+    if let Some(record) = record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard) {
+        tlog::check_record(store, &signer, &record).await?;
+    }
     Ok(report)
 }
 
@@ -59,19 +60,19 @@ async fn accept_in(
     published: u64,
 ) -> Result<GivenUp, StartError> {
     let (store, signer) = parts(config, (shard, key), database).await?;
-    let record = record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard);
-    Ok(accept_rollback(&store, &signer, &record, published).await?)
+    let record = record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard).ok_or(RollbackError::None)?;
+    Ok(accept_rollback(store.as_ref(), &signer, &record, published).await?)
 }
 
 async fn parts(
     config: &Config,
     (shard, key): (u32, &Path),
     database: &SharedDatabase,
-) -> Result<(tlog::sqlite::SqliteStore, tlog::NoteSigner), StartError> {
+) -> Result<(Arc<dyn Store>, tlog::NoteSigner), StartError> {
     let host = host_of(&config.public_url)?;
     let key: Arc<dyn Signer> = Arc::new(FileKey::load(key)?);
     let store = database.log(&log_name(LOG_NAME, shard));
-    let tree = stored_tree(&store, &host).await?;
+    let tree = stored_tree(store.as_ref(), &host).await?;
     let (_, signer) = identify(&host, tree, key)?;
     Ok((store, signer))
 }

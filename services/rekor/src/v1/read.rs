@@ -17,7 +17,7 @@ use super::schema::{SchemaError, number};
 pub(super) async fn by_index(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
     takes(&headers, JSON)?;
     let index = number(uri.query(), "logIndex", 0)?.ok_or_else(|| SchemaError::required("logIndex", "query"))?;
-    let found = app.view().at(index).await?.ok_or(ApiError::NotFound)?;
+    let found = app.view_reaching(index.saturating_add(1)).await.at(index).await?.ok_or(ApiError::NotFound)?;
     Ok(json_answer(StatusCode::OK, found.json))
 }
 

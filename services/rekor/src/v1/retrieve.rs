@@ -54,7 +54,7 @@ pub(super) async fn retrieve(State(app): State<Arc<App>>, headers: HeaderMap, bo
     leaves.extend(located.await.map_err(ApiError::Sought)?);
 
     // One state of the trees for all of them.
-    let view = app.view();
+    let view = app.view_reaching(indexes.iter().max().map_or(0, |last| last.saturating_add(1))).await;
     let mut found: Vec<Answer> = Vec::new();
     for id in named {
         found.extend(view.named(Named::Entry(id)).await?);

@@ -9,7 +9,7 @@ use keys::{FileKey, Signer};
 use merkle::Hash;
 use note::{Checkpoint, split_rekor_v1_origin};
 use pki::PublicKey;
-use tlog::{AppendError, Log, NoteSigner, OpenError, Published, SignedTreeHead, Store as _, StoreError, TreeHeadSigner as _};
+use tlog::{AppendError, Log, NoteSigner, OpenError, Published, SignedTreeHead, Store, StoreError, TreeHeadSigner as _};
 
 use super::view::Shard;
 use super::{App, Config, ShardConfig, TreeId, metric, router};
@@ -48,7 +48,14 @@ pub struct Identity {
 /// # Errors
 /// [`StartError`], naming what does not agree with what.
 pub async fn open(config: &Config, clock: Arc<dyn Clock>, published: Option<Checkpoint>) -> Result<RekorV1, StartError> {
-    open_shards(config, &[], SharedDatabase::open(&config.database).await?, clock, &[published]).await
+    open_shards(
+        config,
+        &[],
+        SharedDatabase::open(&config.database, config.database_password_file.as_ref()).await?,
+        clock,
+        &[published],
+    )
+    .await
 }
 
 /// As [`open`], in a database that another face of this process may have open too, with the trees that follow the first.
@@ -70,11 +77,12 @@ pub async fn open_shards(
         let host = host_of(&config.public_url)?;
         let key: Arc<dyn Signer> = Arc::new(FileKey::load(key)?);
         let store = database.log(&log_name(LOG_NAME, number));
-        let tree = stored_tree(&store, &host).await?;
+        let tree = stored_tree(store.as_ref(), &host).await?;
         let (identity, signer) = identify(&host, tree, key.clone())?;
         let known = published.get(shards.len()).cloned().flatten();
-        let known = Published::recorded(known, record_of(&config.database, config.head_record.as_ref(), LOG_NAME, number));
-        let log = Log::open(Arc::new(store), Arc::new(signer), clock.clone(), known).await?;
+        let record = record_of(&config.database, config.head_record.as_ref(), LOG_NAME, number);
+        let known = Published { anchor: known, record };
+        let log = Log::open(store, Arc::new(signer), clock.clone(), known).await?;
         shards.push(Shard { log, tree, key });
         identities.push(identity);
     }
@@ -149,7 +157,7 @@ pub(super) fn identify(host: &str, tree: TreeId, key: Arc<dyn Signer>) -> Result
 }
 
 /// The tree that was drawn when the log was created. It is kept in the origin, the one place where clients see it.
-pub(super) async fn stored_tree(store: &tlog::sqlite::SqliteStore, host: &str) -> Result<TreeId, StartError> {
+pub(super) async fn stored_tree(store: &dyn Store, host: &str) -> Result<TreeId, StartError> {
     let database = store.location();
     let state = match store.state().await {
         Ok(Some(state)) => state,

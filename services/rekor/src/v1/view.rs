@@ -63,6 +63,20 @@ impl App {
         View { trees }
     }
 
+    /// As it is now, after a look at the database when it does not reach so many entries over all trees: another process may have logged
+    /// them.
+    pub(super) async fn view_reaching(&self, entries: u64) -> View<'_> {
+        let view = self.view();
+        let Tree { shard, head, first } = view.active();
+        match entries.checked_sub(*first) {
+            Some(size) if size > head.size => {
+                shard.log.reach(size).await;
+                self.view()
+            }
+            _ => view,
+        }
+    }
+
     /// A place for an entry of about `bytes` from this client, in the tree that takes entries.
     pub(super) fn admit(&self, client: Option<IpAddr>, bytes: usize) -> Result<Admitted<'_>, AppendError> {
         let tree = self.view().into_active();

@@ -1,6 +1,6 @@
 //! Configuration of a Rekor v2 log.
 
-use chassis::config::{FilePath, ListenConfig};
+use chassis::config::{DatabasePlace, FilePath, ListenConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::witness::WitnessesConfig;
@@ -13,10 +13,14 @@ pub struct Config {
     pub public_url: String,
     /// Where it listens.
     pub http: ListenConfig,
-    /// The log's database file. Created by `init`, never by serving.
-    pub database: FilePath,
+    /// The log's database, which may hold the Rekor v1 log too: a file, or a Postgres database that equal processes share. Created by
+    /// `init`, never by serving.
+    pub database: DatabasePlace,
+    /// A file with the password for the database, where that is asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_password_file: Option<FilePath>,
     /// Where the newest published tree head is kept outside the database, for this process alone; beside the database's file unless said
-    /// otherwise. On another disk it also finds out a rollback of the whole folder.
+    /// otherwise, and nowhere for a Postgres database. On another disk it also finds out a rollback of the whole folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_record: Option<FilePath>,
     /// The log's private key, PKCS#8 PEM.

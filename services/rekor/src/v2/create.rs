@@ -9,13 +9,12 @@ use jiff::Timestamp;
 use keys::{FileKey, Signer as _};
 use note::Checkpoint;
 use pki::KeyKind;
-use tlog::sqlite::Database;
-use tlog::{Log, OpenError, Published};
+use tlog::{Database, Log, OpenError, Published};
 
 use super::Config;
 use super::start::{Identity, LOG_NAME, identify};
 use super::submission::HashedrekordSubmission;
-use crate::start::{Frozen, StartError, log_name, record_of};
+use crate::start::{Frozen, StartError, address, log_name, record_of};
 
 /// Entries that every log of ours begins with.
 ///
@@ -38,7 +37,7 @@ pub struct Created {
 
 /// Makes the log: database, signed empty tree, seeds. Never overwrites; the key must be there already.
 ///
-/// 1. An empty database file.
+/// 1. An empty database file, or tables in an empty Postgres database.
 /// 2. The log's first signed head.
 /// 3. The seeds, each durable before the next.
 ///
@@ -49,8 +48,8 @@ pub struct Created {
 /// [`StartError`]: a public URL or key that cannot be a log's, a database that is there already or cannot be written.
 pub async fn create(config: &Config, clock: Arc<dyn Clock>) -> Result<Created, StartError> {
     let (identity, signer) = identify(config)?;
-    let database = Database::create(&config.database).await?;
-    let log = Log::create(Arc::new(database.log(LOG_NAME)), signer, clock).await?;
+    let database = Database::create(&address(&config.database, config.database_password_file.as_ref())?).await?;
+    let log = Log::create(database.log(LOG_NAME), signer, clock).await?;
     let created = seeded(log, identity, true).await;
     database.close().await;
     created
@@ -63,8 +62,8 @@ pub async fn create(config: &Config, clock: Arc<dyn Clock>) -> Result<Created, S
 /// [`StartError`]: as [`create`], or the shard that is there has another name or key.
 pub async fn complete_shard(config: &Config, shard: u32, clock: Arc<dyn Clock>) -> Result<Created, StartError> {
     let (identity, signer) = identify(config)?;
-    let database = Database::open(&config.database).await?;
-    let store = Arc::new(database.log(&log_name(LOG_NAME, shard)));
+    let database = Database::open(&address(&config.database, config.database_password_file.as_ref())?).await?;
+    let store = database.log(&log_name(LOG_NAME, shard));
     let (log, made) = match Log::open(store.clone(), signer.clone(), clock.clone(), None).await {
         Ok(log) => (log, false),
         Err(OpenError::Missing { .. }) => (Log::create(store, signer, clock).await?, true),
@@ -86,9 +85,10 @@ pub async fn freeze(
     published: Option<Checkpoint>,
 ) -> Result<Frozen, StartError> {
     let (_, signer) = identify(config)?;
-    let database = Database::open(&config.database).await?;
-    let published = Published::recorded(published, record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard));
-    let log = Log::open(Arc::new(database.log(&log_name(LOG_NAME, shard))), signer, clock, published).await?;
+    let database = Database::open(&address(&config.database, config.database_password_file.as_ref())?).await?;
+    let published =
+        Published { anchor: published, record: record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard) };
+    let log = Log::open(database.log(&log_name(LOG_NAME, shard)), signer, clock, published).await?;
     let frozen = Frozen::now(log).await?;
     database.close().await;
     Ok(frozen)

@@ -1,6 +1,6 @@
 //! Looking after a log that nothing serves at the moment.
 
-use tlog::{CheckReport, Depth, GivenUp, accept_rollback, check_log_to};
+use tlog::{CheckReport, Depth, GivenUp, RollbackError, accept_rollback, check_log_to};
 
 use super::Config;
 use super::start::{LOG_NAME, identify};
@@ -17,12 +17,12 @@ pub async fn check(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<CheckReport, StartError> {
     let (_, signer) = identify(config)?;
-    let database = SharedDatabase::open(&config.database).await?;
+    let database = SharedDatabase::open(&config.database, config.database_password_file.as_ref()).await?;
     let store = database.log(&log_name(LOG_NAME, shard));
     let record = record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard);
-    let checked = match check_log_to(&store, signer.as_ref(), depth, progress).await {
-        Ok(report) => tlog::check_record(std::sync::Arc::new(store), signer.as_ref(), &record).await.map(|()| report),
-        Err(error) => Err(error),
+    let checked = match (check_log_to(store.as_ref(), signer.as_ref(), depth, progress).await, record) {
+        (Ok(report), Some(record)) => tlog::check_record(store, signer.as_ref(), &record).await.map(|()| report),
+        (checked, _) => checked,
     };
     database.close().await;
     Ok(checked?)
@@ -34,9 +34,13 @@ pub async fn check(
 /// [`StartError`]; nothing was changed then.
 pub async fn accept(config: &Config, shard: u32, published: u64) -> Result<GivenUp, StartError> {
     let (_, signer) = identify(config)?;
-    let database = SharedDatabase::open(&config.database).await?;
+    let database = SharedDatabase::open(&config.database, config.database_password_file.as_ref()).await?;
     let record = record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard);
-    let accepted = accept_rollback(&database.log(&log_name(LOG_NAME, shard)), signer.as_ref(), &record, published).await;
+    let store = database.log(&log_name(LOG_NAME, shard));
+    let accepted = match record {
+        Some(record) => accept_rollback(store.as_ref(), signer.as_ref(), &record, published).await,
+        None => Err(RollbackError::None),
+    };
     database.close().await;
     Ok(accepted?)
 }

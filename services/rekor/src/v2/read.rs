@@ -41,13 +41,13 @@ pub(super) async fn tile(State(app): State<Arc<App>>, uri: Uri, request: HeaderM
     let TilePath { kind, index, width } = path;
     // What a path of this log has never changes: its name is its tag.
     let tag = format!("\"{}-{path}\"", KeyHint::of(&app.log_id));
-    let size = app.log.checkpoint().size;
     let level = match kind {
         TileKind::Hashes(level) => level,
         TileKind::Entries => 0,
         TileKind::Data => return Err(ReadError::NotThere),
     };
-    if !(Tile { level, index, width }).exists_in(size) {
+    let tile = Tile { level, index, width };
+    if !tile.exists_in(app.log.reach(tile.least_size()).await.size) {
         return Err(ReadError::NotThere);
     }
     if names(&request, &tag) {

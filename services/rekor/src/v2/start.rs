@@ -66,7 +66,8 @@ impl Identity {
 /// # Errors
 /// [`StartError`], naming what does not agree with what.
 pub async fn open(config: &Config, clock: Arc<dyn Clock>, published: Option<Checkpoint>) -> Result<RekorV2, StartError> {
-    open_shard(config, 1, SharedDatabase::open(&config.database).await?, clock, published).await
+    open_shard(config, 1, SharedDatabase::open(&config.database, config.database_password_file.as_ref()).await?, clock, published)
+        .await
 }
 
 /// As [`open`], the shard with this number, in a database that other logs of this process may have open too.
@@ -87,8 +88,9 @@ pub async fn open_shard(
     };
     let folder = config.export.as_ref().map(|path| Folder::open(path)).transpose()?;
     let limits = Limits { entry_bytes: MAX_BODY, ..Limits::default() };
-    let published = Published::recorded(published, record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard));
-    let store = Arc::new(database.log(&log_name(LOG_NAME, shard)));
+    let published =
+        Published { anchor: published, record: record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard) };
+    let store = database.log(&log_name(LOG_NAME, shard));
     let log = Log::open_with(store, Arc::clone(&signer), clock, published, limits).await?;
     metric::announce();
     let bundles = Bundles::new(u64::from(config.bundle_cache_mib) << 20);

@@ -48,6 +48,7 @@ impl Installation {
             oidc_issuer: Some("https://login.corp.example".to_owned()),
             ghes: None,
             rekor_v2_key: LogKey::EcdsaP256,
+            databases: init::Databases::default(),
             lab: None,
         };
         let anchors = init::create(layout.dir(), &plan).await.unwrap();

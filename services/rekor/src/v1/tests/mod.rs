@@ -24,8 +24,7 @@ use note::{Checkpoint, SignedNote};
 use pki::KeyKind;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tlog::Log;
-use tlog::sqlite::Database;
+use tlog::{Database, DatabaseAddress, Log};
 use tower::ServiceExt as _;
 
 use super::start::{LOG_NAME, identify};
@@ -51,6 +50,7 @@ impl Fixture {
             http: ListenConfig::loopback(0),
             database: dir.path().join("rekor.db").into(),
             head_record: None,
+            database_password_file: None,
             key: dir.path().join("rekor-v1.pem").into(),
         };
         FileKey::generate(KeyKind::P256).unwrap().create_file(&config.key).unwrap();
@@ -62,10 +62,14 @@ impl Fixture {
     async fn create_empty(&self) {
         let key = Arc::new(FileKey::load(&self.config.key).unwrap());
         let (_, signer) = identify(HOST, TreeId::draw().unwrap(), key).unwrap();
-        let database = Database::create(&self.config.database).await.unwrap();
-        let log = Log::create(Arc::new(database.log(LOG_NAME)), Arc::new(signer), self.clock.clone()).await.unwrap();
+        let database = Database::create(&self.database()).await.unwrap();
+        let log = Log::create(database.log(LOG_NAME), Arc::new(signer), self.clock.clone()).await.unwrap();
         log.close().await;
         database.close().await;
+    }
+
+    fn database(&self) -> DatabaseAddress {
+        crate::start::address(&self.config.database, None).unwrap()
     }
 
     async fn open(&self) -> RekorV1 {

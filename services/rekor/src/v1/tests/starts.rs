@@ -93,6 +93,7 @@ async fn both_faces_live_in_one_file_each_with_a_tree_of_its_own() {
         http: ListenConfig::loopback(0),
         database: fixture.config.database.clone(),
         head_record: None,
+        database_password_file: None,
         key: fixture.dir.path().join("rekor-v2.pem").into(),
         bundle_cache_mib: 1,
         witnesses: None,
@@ -103,7 +104,7 @@ async fn both_faces_live_in_one_file_each_with_a_tree_of_its_own() {
     assert_eq!(start_error(&fixture.config, &fixture, None).await.code(), "log_missing");
     let created = create(&fixture.config, fixture.clock.clone()).await.unwrap();
 
-    let database = SharedDatabase::open(&fixture.config.database).await.unwrap();
+    let database = SharedDatabase::open(&fixture.config.database, None).await.unwrap();
     let first = open_shards(&fixture.config, &[], database.clone(), fixture.clock.clone(), &[]).await.unwrap();
     let second = v2::open_shard(&other, 1, database, fixture.clock.clone(), None).await.unwrap();
     assert_ne!(first.identity().log_id, second.identity().log_id);
@@ -167,8 +168,8 @@ async fn a_log_that_is_no_rekor_v1_log_is_not_opened_as_one() {
     let fixture = Fixture::new();
     let key = Arc::new(FileKey::load(&fixture.config.key).unwrap());
     let signer = tlog::NoteSigner::new(HOST, key).unwrap();
-    let database = Database::create(&fixture.config.database).await.unwrap();
-    Log::create(Arc::new(database.log(LOG_NAME)), Arc::new(signer), fixture.clock.clone()).await.unwrap().close().await;
+    let database = Database::create(&fixture.database()).await.unwrap();
+    Log::create(database.log(LOG_NAME), Arc::new(signer), fixture.clock.clone()).await.unwrap().close().await;
     database.close().await;
     drop(database);
     assert_eq!(start_error(&fixture.config, &fixture, None).await.code(), "log_origin_mismatch");

@@ -380,7 +380,7 @@ async fn our_own_failures_keep_their_causes_to_themselves() {
     rekor.close().await;
     let key = Arc::new(Moody { key: Arc::new(FileKey::load(&fixture.config.key).unwrap()), broken: AtomicBool::new(false) });
     let (_, signer) = identify(HOST, tree, key.clone()).unwrap();
-    let store = Arc::new(Database::open(&fixture.config.database).await.unwrap().log(LOG_NAME));
+    let store = Database::open(&fixture.database()).await.unwrap().log(LOG_NAME);
     let log = Log::open_with(store, Arc::new(signer), fixture.clock.clone(), None, Limits::default()).await.unwrap();
     let router = router::router(Arc::new(App { shards: vec![Shard { log, tree, key: key.clone() }] }));
 

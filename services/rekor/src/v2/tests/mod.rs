@@ -26,8 +26,7 @@ use note::{Checkpoint, SignedNote};
 use pki::KeyKind;
 use serde_json::Value;
 use tempfile::TempDir;
-use tlog::Log;
-use tlog::sqlite::Database;
+use tlog::{Database, DatabaseAddress, Log};
 use tower::ServiceExt as _;
 
 use super::start::{LOG_NAME, identify};
@@ -54,6 +53,7 @@ impl Fixture {
             http: ListenConfig::loopback(0),
             database: dir.path().join("rekor.db").into(),
             head_record: None,
+            database_password_file: None,
             key: dir.path().join("rekor.pem").into(),
             bundle_cache_mib: 16,
             witnesses: None,
@@ -67,10 +67,14 @@ impl Fixture {
     /// Makes the log without the seeds that every real one has.
     async fn create_empty(&self) {
         let (_, signer) = identify(&self.config).unwrap();
-        let database = Database::create(&self.config.database).await.unwrap();
-        let log = Log::create(Arc::new(database.log(LOG_NAME)), signer, self.clock.clone()).await.unwrap();
+        let database = Database::create(&self.database()).await.unwrap();
+        let log = Log::create(database.log(LOG_NAME), signer, self.clock.clone()).await.unwrap();
         log.close().await;
         database.close().await;
+    }
+
+    fn database(&self) -> DatabaseAddress {
+        crate::start::address(&self.config.database, None).unwrap()
     }
 
     async fn open(&self) -> RekorV2 {

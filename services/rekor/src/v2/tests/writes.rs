@@ -248,7 +248,7 @@ async fn moody(fixture: &Fixture) -> (Arc<Moody>, Router) {
     fixture.create_empty().await;
     let (identity, signer) = identify(&fixture.config).unwrap();
     let moody = Arc::new(Moody { signer, turns: Semaphore::new(0), broken: AtomicBool::new(false) });
-    let store = Arc::new(Database::open(&fixture.config.database).await.unwrap().log(LOG_NAME));
+    let store = Database::open(&fixture.database()).await.unwrap().log(LOG_NAME);
     let limits = Limits { queue_entries: 2, ..Limits::default() };
     let log = Log::open_with(store, moody.clone(), fixture.clock.clone(), None, limits).await.unwrap();
     let app = App { log, log_id: identity.log_id, witnesses: None, bundles: bundles::Bundles::new(1 << 20) };
