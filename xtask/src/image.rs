@@ -74,7 +74,7 @@ fn names_loader(elf: &[u8]) -> bool {
     const INTERPRETER: usize = 3;
     let number = |at: usize, size: usize| -> Option<usize> {
         let bytes = elf.get(at..at.checked_add(size)?)?;
-        Some(bytes.iter().rev().fold(0, |value, byte| value << 8 | usize::from(*byte)))
+        Some(bytes.iter().rev().fold(0, |value, byte| (value << 8) | usize::from(*byte)))
     };
     let Some(((table, size), count)) = number(32, 8).zip(number(54, 2)).zip(number(56, 2)) else { return false };
     (0..count).filter_map(|index| number(table.checked_add(index * size)?, 4)).any(|kind| kind == INTERPRETER)

@@ -136,6 +136,8 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use chassis::Explain as _;
+
     use super::*;
 
     #[test]
@@ -154,7 +156,6 @@ mod tests {
         assert!(Report::read(StatusCode::OK, b"ok\n").is_none(), "some other server");
         let body = br#"{"ready":false,"checks":[{"service":"tsa","check":"clock","reason":"stepped back"}]}"#;
         let report = Report::read(StatusCode::SERVICE_UNAVAILABLE, body).unwrap();
-        use chassis::report::Explain as _;
         assert_eq!(report.failure().details(), ["tsa: clock: stepped back"]);
     }
 }
