@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// How many leaves the largest log of the table about growth has; 10^8 takes 4 GB of disk
     #[arg(long, default_value_t = 10_000_000)]
     leaves: u64,
+    /// Leave upstream Rekor out, which takes long to install the first time
+    #[arg(long)]
+    without_upstream: bool,
     /// Put the table into docs/benchmarks.md as well
     #[arg(long)]
     write: bool,
@@ -37,6 +40,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let target = layout::target().join(if options.fresh { "bench-fresh" } else { "bench" });
     if options.fresh && target.exists() {
         fs::remove_dir_all(&target).with_context(|| format!("cannot empty {}", target.display()))?;
+    }
+    if !options.without_upstream {
+        tools::install_for_bench()?;
     }
     let begun = Instant::now();
     let mut cargo = tools::cargo();
@@ -58,6 +64,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     // The data goes where the build went: to a disk, which a temporary folder may not be on.
     let mut bench = Command::new(target.join("dist/bench"));
     bench.stderr(std::process::Stdio::inherit()).args(["--seconds", &options.seconds.to_string(), "--dir"]).arg(&target);
+    if !options.without_upstream {
+        // Its Postgres makes a folder of its own, which is to be on the same disk.
+        bench.arg("--upstream").env("TMPDIR", &target);
+    }
     let mut table = process::output(&mut bench)?;
     table.push_str(&format!("| binary, profile `dist` | {:.1} MB |\n", size as f64 / 1e6));
     if options.fresh {

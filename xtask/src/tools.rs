@@ -33,6 +33,16 @@ const TOOLS: &[Tool] = &[
     Tool { name: "cosign2", tier: Tier::Ci, from: Source::Go { package: "github.com/sigstore/cosign/v2/cmd/cosign" } },
     Tool { name: "rekor-cli", tier: Tier::Ci, from: Source::Go { package: "github.com/sigstore/rekor/cmd/rekor-cli" } },
     Tool { name: "cargo-deny", tier: Tier::Ci, from: Source::Cargo },
+    Tool { name: "rekor-server", tier: Tier::Bench, from: Source::Go { package: "github.com/sigstore/rekor/cmd/rekor-server" } },
+    Tool {
+        name: "trillian",
+        tier: Tier::Bench,
+        from: Source::GoSet {
+            module: "github.com/google/trillian",
+            packages: &["cmd/trillian_log_server", "cmd/trillian_log_signer", "cmd/createtree"],
+            file: "storage/postgresql/schema/storage.sql",
+        },
+    },
     Tool { name: "regctl", tier: Tier::All, from: Source::Go { package: "github.com/regclient/regclient/cmd/regctl" } },
     Tool { name: "helm", tier: Tier::All, from: Source::Go { package: "helm.sh/helm/v4/cmd/helm" } },
     Tool { name: "sigstore-js", tier: Tier::All, from: Source::Npm { program: "@sigstore/cli/bin/run" } },
@@ -52,6 +62,7 @@ const PACKAGES: &[(&str, &str, Tier)] = &[
     ("initdb", "postgresql", Tier::Ci),
     ("python3", "python3", Tier::Ci),
     ("pip3", "python3-pip", Tier::Ci),
+    ("redis-server", "redis-server", Tier::Bench),
     ("dockerd", "docker.io", Tier::All),
     ("docker", "docker.io", Tier::All),
     ("skopeo", "skopeo", Tier::All),
@@ -69,11 +80,21 @@ pub(crate) enum Tier {
     Ci,
     /// `--all` only: heavy clients.
     All,
+    /// The benchmarks only: what ours is measured beside.
+    Bench,
 }
 
 impl Tier {
     const fn is_used(self, all: bool) -> bool {
-        all || matches!(self, Self::Ci)
+        match self {
+            Self::Ci => true,
+            Self::All => all,
+            Self::Bench => false,
+        }
+    }
+
+    const fn is_used_by_bench(self) -> bool {
+        matches!(self, Self::Ci | Self::Bench)
     }
 }
 
@@ -90,6 +111,8 @@ enum Source {
     /// By the module `xtask/tools/NAME/`, whose `go.sum` pins every dependency. A bare `go install PACKAGE@VERSION` would also ask
     /// the proxy for the module's list of versions, which not every proxy serves.
     Go { package: &'static str },
+    /// Several programs of one module, likewise, and a file of it that they need.
+    GoSet { module: &'static str, packages: &'static [&'static str], file: &'static str },
     /// From crates.io, with the lock file it was released with.
     Cargo,
     /// From PyPI, as wheels: `xtask/tools/NAME/requirements.txt` pins every distribution by version and digest.
@@ -109,7 +132,7 @@ impl Source {
     /// Which of them, counted from 0.
     const fn manager(&self) -> usize {
         match self {
-            Self::Go { .. } => 0,
+            Self::Go { .. } | Self::GoSet { .. } => 0,
             Self::Cargo => 1,
             Self::Python { .. } => 2,
             Self::Npm { .. } => 3,
@@ -133,7 +156,11 @@ impl Tool {
     }
 
     fn is_installed(&self) -> Result<bool> {
-        Ok(self.folder()?.join("bin").join(self.name).exists())
+        let program = match self.from {
+            Source::GoSet { packages, .. } => packages.first().and_then(|package| package.rsplit('/').next()),
+            _ => None,
+        };
+        Ok(self.folder()?.join("bin").join(program.unwrap_or(self.name)).exists())
     }
 
     /// Builds into a folder of its own and renames it at the end: what lies under the tool's name is whole.
@@ -174,16 +201,9 @@ impl Tool {
 
     fn command(&self, into: &std::path::Path) -> Result<Command> {
         match self.from {
-            Source::Go { package } => {
-                let mut go = Command::new("go");
-                go.current_dir(layout::repository().join("xtask/tools").join(self.name));
-                // The linker is told the version because a program built by a wrapper module does not know its own.
-                let flags = format!("-s -w -X sigs.k8s.io/release-utils/version.gitVersion=v{}", self.version());
-                go.args(["build", "-mod=readonly", "-trimpath", "-ldflags", &flags, "-o"])
-                    .arg(into.join("bin").join(self.name))
-                    .arg(package);
-                go.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-buildvcs=false");
-                Ok(go)
+            Source::Go { package } => Ok(self.go_build(&into.join("bin").join(self.name), [package.to_owned()])),
+            Source::GoSet { module, packages, .. } => {
+                Ok(self.go_build(&into.join("bin"), packages.iter().map(|package| format!("{module}/{package}"))))
             }
             Source::Npm { .. } => {
                 self.copy(&["package.json", "package-lock.json"], into)?;
@@ -225,10 +245,31 @@ impl Tool {
         }
     }
 
+    fn go_build(&self, into: &std::path::Path, packages: impl IntoIterator<Item = String>) -> Command {
+        // The linker is told the version because a program built by a wrapper module does not know its own.
+        let flags = format!("-s -w -X sigs.k8s.io/release-utils/version.gitVersion=v{}", self.version());
+        let mut go = self.go();
+        go.args(["build", "-mod=readonly", "-trimpath", "-ldflags", &flags, "-o"]).arg(into).args(packages);
+        go
+    }
+
+    fn go(&self) -> Command {
+        let mut go = Command::new("go");
+        go.current_dir(layout::repository().join("xtask/tools").join(self.name));
+        go.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-buildvcs=false");
+        go
+    }
+
     /// What the package manager leaves to do: where it installs no program of the tool's name, a script becomes one.
     fn finish(&self, making: &std::path::Path) -> Result<()> {
         let run = match self.from {
             Source::Go { .. } | Source::Cargo => return Ok(()),
+            Source::GoSet { module, file, .. } => {
+                let source = process::output(self.go().args(["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module]))?;
+                let from = std::path::Path::new(source.trim()).join(file);
+                let to = making.join(file.rsplit('/').next().unwrap_or(file));
+                return fs::copy(&from, to).with_context(|| format!("cannot copy {}", from.display())).map(|_| ());
+            }
             Source::Python { module } => {
                 // By its path: what runs the program may have another `python3` first, for which these wheels are not.
                 let python = process::output(Command::new("python3").args(["-c", "import sys; print(sys.executable)"]))?;
@@ -260,6 +301,16 @@ pub(crate) fn command(all: bool) -> Result<()> {
         println!("{:<16} {:<8} {}", tool.name, tool.version(), tool.folder()?.join("bin").join(tool.name).display());
     }
     Ok(())
+}
+
+/// Installs what the benchmarks measure ours beside.
+///
+/// # Errors
+/// As [`packages`] and [`Installing::finish`].
+pub(crate) fn install_for_bench() -> Result<()> {
+    packages_where(|_, tier| tier.is_used_by_bench())?;
+    let tools = TOOLS.iter().filter(|tool| tool.tier.is_used_by_bench());
+    Installing::begin_with(tools)?.finish().map(|_| ())
 }
 
 /// The folders with the pinned programs, to be put in front of `PATH`.
@@ -320,8 +371,12 @@ pub(crate) struct Installing(Vec<JoinHandle<Result<Vec<String>>>>);
 impl Installing {
     /// Begins with what is missing; returns at once.
     pub(crate) fn begin(all: bool) -> Result<Self> {
+        Self::begin_with(of_tier(all))
+    }
+
+    fn begin_with(tools: impl Iterator<Item = &'static Tool>) -> Result<Self> {
         let mut missing: Vec<Vec<&Tool>> = vec![Vec::new(); Source::MANAGERS];
-        for tool in of_tier(all) {
+        for tool in tools {
             if !tool.is_installed()? {
                 eprintln!("installing {} {} into {}", tool.name, tool.version(), tool.folder()?.display());
                 missing[tool.from.manager()].push(tool);
@@ -416,7 +471,7 @@ mod tests {
     fn other_package_managers_are_told_the_pinned_version() {
         for tool in TOOLS {
             let (file, line) = match tool.from {
-                Source::Go { .. } | Source::Cargo | Source::Python { .. } => continue,
+                Source::Go { .. } | Source::GoSet { .. } | Source::Cargo | Source::Python { .. } => continue,
                 Source::Npm { .. } => ("package.json", format!("/cli\": \"{}\"", tool.version())),
                 Source::Maven { .. } => ("pom.xml", format!("<version>{}</version>", tool.version())),
             };
@@ -428,7 +483,7 @@ mod tests {
     #[test]
     fn wrapper_modules_require_the_pinned_version() {
         for tool in TOOLS {
-            let Source::Go { package } = tool.from else { continue };
+            let (Source::Go { package } | Source::GoSet { module: package, .. }) = tool.from else { continue };
             let module = layout::repository().join("xtask/tools").join(tool.name).join("go.mod");
             let text = fs::read_to_string(&module).unwrap();
             let line = text.lines().find_map(|line| line.strip_prefix("require ")).expect("one require line of its own");

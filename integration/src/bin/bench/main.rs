@@ -4,6 +4,7 @@
 
 mod process;
 mod registry;
+mod upstream;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use integration::rekor::{Entry, new_key};
 use integration::rekor_v1::EntryV1;
 use process::{cpu_time, resident_mib, shown};
 use testkit::{Chancery, Launch};
+use upstream::Upstream;
 
 /// Measures the binary beside this one.
 #[derive(Debug, Parser)]
@@ -35,6 +37,9 @@ struct Options {
     /// The Rekor v1 log alone
     #[arg(long, conflicts_with = "registry")]
     rekor_v1: bool,
+    /// Measure upstream Rekor too
+    #[arg(long)]
+    upstream: bool,
 }
 
 /// More than any machine answers in one run; making them is not measured.
@@ -62,7 +67,7 @@ async fn main() {
         if !options.rekor_v1 {
             measure_sigstore(&lab, options.seconds, limit).await;
         }
-        measure_rekor_v1(&lab, &options, limit).await;
+        measure_rekor_v1(&lab, folder.path(), &options, limit).await;
     }
     if !options.rekor_v1 {
         registry::measure(&lab, folder.path(), limit / 3, options.manifests).await;
@@ -91,14 +96,23 @@ async fn measure_sigstore(lab: &Chancery, seconds: u64, limit: Duration) {
     println!();
 }
 
-/// The log of older clients.
-async fn measure_rekor_v1(lab: &Chancery, options: &Options, limit: Duration) {
+/// The log of older clients, beside upstream's on the same disk.
+async fn measure_rekor_v1(lab: &Chancery, folder: &Path, options: &Options, limit: Duration) {
     const PATH: &str = "/api/v1/log/entries";
     println!("| Rekor v1 entries | clients | per second | p50 | p99 | server CPU per request |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: |");
     for clients in [1, 64, 512] {
         let count = if clients == 1 { options.seconds * 1_000 } else { options.seconds * PER_SECOND };
         measure("Chancery", entries_v1(&lab.env().url("CHANCERY_REKOR_V1_URL", PATH), count), clients, limit, lab.pid()).await;
+    }
+    if options.upstream {
+        let upstream = Upstream::start(&folder.join("upstream")).await;
+        for clients in [1, 64, 512] {
+            eprintln!("measuring upstream Rekor with {clients} clients");
+            let (before, requests) = (upstream.cpu_time(), entries_v1(&upstream.url(PATH), options.seconds * 2_000));
+            let measured = requests.send(clients, limit).await;
+            row("rekor-server", clients, &measured, upstream.cpu_time() - before);
+        }
     }
     println!();
 }
