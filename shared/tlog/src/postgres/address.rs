@@ -11,7 +11,7 @@ use url::Url;
 /// `sslmode=disable`. The modes that encrypt and believe anybody are refused: they look like protection and are none.
 #[derive(Clone)]
 pub struct Address {
-    options: PgConnectOptions,
+    options: Box<PgConnectOptions>,
     shown: String,
 }
 
@@ -70,17 +70,17 @@ impl Address {
         let mode = tls_mode(&url, &host)?;
         let options = PgConnectOptions::from_str(text).map_err(|error| AddressError::Url(error.to_string()))?;
         let options = options.ssl_mode(mode).application_name("chancery");
-        Ok(Self { shown: shown(&options), options })
+        Ok(Self { shown: shown(&options), options: Box::new(options) })
     }
 
     /// With the password of its user.
     #[must_use]
     pub fn with_password(self, password: &str) -> Self {
-        Self { options: self.options.password(password), ..self }
+        Self { options: Box::new(self.options.password(password)), ..self }
     }
 
     pub(super) fn options(&self) -> PgConnectOptions {
-        self.options.clone()
+        self.options.as_ref().clone()
     }
 }
 
