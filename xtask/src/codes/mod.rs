@@ -3,7 +3,7 @@
 //! Sections are the third-level headings of that file. A code is a string literal of lower-case words joined by underscores, in
 //! `services/*/src` or `shared/*/src` outside tests, that stands
 //!
-//! 1. in the body of a function called `code`, or `…_code`, or in a list called `CODES`;
+//! 1. in the body of a function called `code`, or `…_code`, or in a constant called `CODE` or `CODES`;
 //! 2. as the first argument of `coded`, or of one of `Failure`'s constructors ([`CONSTRUCTORS`]);
 //! 3. in a file with such a call also in a match arm's result, if it has two words or more: there the tables from errors to
 //!    answers have statuses beside their codes. Arguments of macros do not count.
@@ -129,7 +129,7 @@ fn of_codes_alone<'t, 's>(tokens: &'t [Token<'s>]) -> Option<&'t [Token<'s>]> {
             let opens = rest.iter().position(|token| matches!(token, Token::Sign('{' | ';')))?;
             (rest[opens] == Token::Sign('{')).then(|| group(&rest[opens..]))
         }
-        [Token::Word("const"), Token::Word("CODES"), rest @ ..] => {
+        [Token::Word("const"), Token::Word("CODE" | "CODES"), rest @ ..] => {
             let value = rest.iter().position(|token| *token == Token::Sign('='))?;
             rest[value..].split(|token| *token == Token::Sign(';')).next()
         }
@@ -234,6 +234,7 @@ mod tests {
             r#"pub const CODES: &[&str] = &["one", "two_three"]; const OTHER: &str = "four_five";"#,
             &["one", "two_three"],
         );
+        assert_codes(r#"const CODE: &str = "two_three"; const ENCODE: &str = "four_five";"#, &["two_three"]);
     }
 
     #[test]

@@ -19,6 +19,9 @@ use crate::layout::{Layout, names};
 use crate::names::{PublicUrl, ServiceName};
 use crate::serve;
 
+/// Whatever keeps a registry from being added.
+const CODE: &str = "gateway_add_failed";
+
 /// The registry that an installation is to get.
 #[derive(Debug)]
 pub(crate) struct Addition {
@@ -87,7 +90,7 @@ pub(crate) type Added = completion::Added<Step>;
 /// Another run is under way, or something cannot be written.
 pub(crate) async fn complete(layout: &Layout, addition: Addition) -> Outcome<Added> {
     // 1. One run at a time.
-    let completion = Completion::begin(layout, "gateway_add_failed")?;
+    let completion = Completion::begin(layout, CODE)?;
     if let Some(gateway) = Config::load(&layout.config())?.gateway {
         return Ok(Added { public_url: gateway.public_url, steps: Vec::new() });
     }

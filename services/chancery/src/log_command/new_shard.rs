@@ -188,7 +188,7 @@ impl Next {
                 format!("{{ public_url: {url}, http: {http}, key: {key} }}")
             }
         };
-        let prepared = completion.prepare_item(self.log.list(), &item)?;
+        let prepared = completion.prepare_item(&self.log.list(), &item)?;
         let config = prepared.config.clone();
         Ok((Some(prepared), config))
     }

@@ -103,11 +103,8 @@ impl ShardedLog {
     }
 
     /// The list of its later shards in `chancery.yaml`.
-    pub(crate) const fn list(self) -> &'static str {
-        match self {
-            Self::RekorV2 => "rekor_v2_shards",
-            Self::RekorV1 => "rekor_v1_shards",
-        }
+    pub(crate) fn list(self) -> String {
+        format!("{}_shards", self.service().as_str().replace('-', "_"))
     }
 
     /// The private key of a shard, below `D/`.
