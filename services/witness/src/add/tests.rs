@@ -120,7 +120,7 @@ async fn add(router: &Router, request: &AddCheckpoint) -> (u16, String) {
 }
 
 /// The time of a good cosignature over the request's checkpoint.
-fn cosigned(vkey: &VerifierKey, request: &AddCheckpoint, answer: (u16, String)) -> u64 {
+fn cosigned(vkey: &VerifierKey, request: &AddCheckpoint, answer: &(u16, String)) -> u64 {
     assert_eq!(answer.0, 200, "{}", answer.1);
     let line = NoteSignature::parse(answer.1.strip_suffix('\n').unwrap()).unwrap();
     assert_eq!((line.name.as_str(), line.hint), (vkey.name(), vkey.hint()));
@@ -140,7 +140,7 @@ async fn a_growing_log_is_cosigned_whatever_its_key() {
         let mut old = 0;
         for size in [0, 1, 2, 7, 8, 8, 300, 1_000] {
             let request = log.request(old, size).await;
-            let time = cosigned(&vkey, &request, add(&router, &request).await);
+            let time = cosigned(&vkey, &request, &add(&router, &request).await);
             assert_eq!(time, u64::try_from(fixture.clock.now().as_second()).unwrap());
             old = size;
         }
@@ -151,7 +151,7 @@ async fn a_growing_log_is_cosigned_whatever_its_key() {
     let (status, media_type, body) = post(&witness.router(), ecdsa.request(8, 1_001).await.to_string()).await;
     assert_eq!((status, media_type.as_str(), body.as_str()), (409, "text/x.tlog.size", "1000\n"));
     let request = ecdsa.request(1_000, 1_001).await;
-    cosigned(&vkey, &request, add(&witness.router(), &request).await);
+    cosigned(&vkey, &request, &add(&witness.router(), &request).await);
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn each_refusal_of_the_specification() {
     assert_eq!(refused(&request).await, is(422, "witness_proof"));
 
     let first = log.request(0, 5).await;
-    cosigned(&vkey, &first, add(&router, &first).await);
+    cosigned(&vkey, &first, &add(&router, &first).await);
     assert_eq!(refused(&log.request(0, 5).await).await, is(409, "5"));
     assert_eq!(refused(&log.request(4, 9).await).await, is(409, "5"));
     assert_eq!(refused(&log.request(6, 5).await).await, is(400, "witness_sizes"));
@@ -204,7 +204,7 @@ async fn each_refusal_of_the_specification() {
     let other = NoteSignature { name: "other.example".into(), hint: KeyHint([1; 4]), signature: vec![7; 64] };
     let note = SignedNote::new(good.note.text().to_owned(), vec![other, good.note.signatures()[0].clone()]).unwrap();
     let request = AddCheckpoint { note, ..good };
-    cosigned(&vkey, &request, add(&router, &request).await);
+    cosigned(&vkey, &request, &add(&router, &request).await);
 }
 
 #[tokio::test]
@@ -231,14 +231,14 @@ async fn the_time_of_a_log_never_goes_back() {
     let (router, vkey) = (witness.router(), witness.identity().vkey);
     let at = |size| log.request(size, size);
     let first = log.request(0, 3).await;
-    let time = cosigned(&vkey, &first, add(&router, &first).await);
+    let time = cosigned(&vkey, &first, &add(&router, &first).await);
     fixture.clock.set(Timestamp::from_second(i64::try_from(time).unwrap()).unwrap() - Duration::from_millis(900));
-    assert_eq!(cosigned(&vkey, &at(3).await, add(&router, &at(3).await).await), time);
+    assert_eq!(cosigned(&vkey, &at(3).await, &add(&router, &at(3).await).await), time);
     fixture.clock.set(Timestamp::from_second(i64::try_from(time).unwrap()).unwrap() - Duration::from_secs(5));
     let (status, body) = add(&router, &at(3).await).await;
     assert_eq!((status, body.starts_with("[witness_clock]")), (503, true), "{body}");
     fixture.clock.set(Timestamp::from_second(i64::try_from(time).unwrap()).unwrap() + Duration::from_secs(7));
-    assert_eq!(cosigned(&vkey, &at(3).await, add(&router, &at(3).await).await), time + 7);
+    assert_eq!(cosigned(&vkey, &at(3).await, &add(&router, &at(3).await).await), time + 7);
 }
 
 /// What a write does besides, or instead of, what it should.
@@ -291,18 +291,18 @@ async fn no_cosignature_is_given_before_its_tree_is_remembered() {
     let (status, body) = add(&router, &request).await;
     assert_eq!((status, body.starts_with("[witness_record]"), body.contains("on purpose")), (500, true, false), "{body}");
     assert_eq!(size_seen().await, None, "nothing happened: the same request is good again");
-    cosigned(&vkey, &request, add(&router, &request).await);
+    cosigned(&vkey, &request, &add(&router, &request).await);
 
     faulty.next.lock().unwrap().push(Fault::FailsAfter);
     let request = log.request(3, 7).await;
     assert_eq!(add(&router, &request).await.0, 500);
     assert_eq!(add(&router, &request).await, (409, "7\n".into()), "it is remembered");
     let request = log.request(7, 7).await;
-    cosigned(&vkey, &request, add(&router, &request).await);
+    cosigned(&vkey, &request, &add(&router, &request).await);
 
     faulty.next.lock().unwrap().extend([Fault::LosesTheRace; 7]);
     let request = log.request(7, 9).await;
-    cosigned(&vkey, &request, add(&router, &request).await);
+    cosigned(&vkey, &request, &add(&router, &request).await);
     faulty.next.lock().unwrap().extend([Fault::LosesTheRace; 8]);
     let (status, body) = add(&router, &log.request(9, 9).await).await;
     assert_eq!((status, body.starts_with("[witness_contended]")), (503, true), "{body}");
