@@ -136,8 +136,8 @@ impl Load {
 /// Asks every replica for its head again and again. What is seen must be kept for ever, and no run of a replica may go back.
 fn watch(logs: &[Log], stop: &Arc<AtomicBool>) -> JoinSet<BTreeSet<Head>> {
     let mut watching = JoinSet::new();
-    for log in logs.to_vec() {
-        let stop = Arc::clone(stop);
+    for log in logs {
+        let (log, stop) = (log.clone(), Arc::clone(stop));
         watching.spawn(async move {
             let mut seen = BTreeSet::new();
             while !stop.load(Ordering::Relaxed) {
