@@ -368,7 +368,7 @@ pub(crate) struct NewShardArgs {
     /// The installation's folder
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
-    /// What clients call a shard of rekor-v2, on a host without a log; https://logN.rekor.DOMAIN where the services are below one domain
+    /// What clients call a shard of rekor-v2, on a host without a log; the host logN.rekor.DOMAIN where the services are below one domain
     #[arg(long, value_name = "rekor-v2=URL")]
     pub public_url: Option<PublicUrl>,
     /// How long clients get to learn of it; as long as they may keep an old trust root, seven days, unless told otherwise
@@ -424,7 +424,7 @@ pub(crate) struct LogAddArgs {
     /// The installation's folder
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
-    /// What clients call it, as rekor-v1=URL; https://rekor-v1.DOMAIN where the services are below one domain
+    /// What clients call it, as rekor-v1=URL; the host rekor-v1.DOMAIN where the services are below one domain
     #[arg(long, value_name = "rekor-v1=URL")]
     pub public_url: Option<PublicUrl>,
     /// Where tuf-targets.pem is, the key that was taken offline; keys/offline in the installation's folder unless told otherwise
