@@ -18,6 +18,7 @@
 //! - [`store`] looks at, and damages, what lies on disk.
 //! - [`supply`] signs and attests images.
 //! - [`trace`] reads what `strace` saw.
+//! - [`mod@witness`] has logs watched, by each other and by a released witness.
 
 pub mod bundle;
 pub mod ca;
@@ -36,6 +37,7 @@ pub mod rekor_v1;
 pub mod store;
 pub mod supply;
 pub mod trace;
+pub mod witness;
 
 /// Whether long runs are wanted: `cargo xtask ci --all` says so.
 #[must_use]

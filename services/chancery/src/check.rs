@@ -66,6 +66,10 @@ async fn one(config: &Config, service: ServiceName) -> Outcome {
             let section = config.gateway.as_ref().expect("only services with a section are wanted");
             gateway::check(section).map_err(explained)
         }
+        ServiceName::Witness => {
+            let section = config.witness.as_ref().expect("only services with a section are wanted");
+            witness::check(section).map_err(explained)
+        }
         ServiceName::Ctlog => database_url(service, config.ctlog.as_ref().map(|section| &section.database)),
         ServiceName::RekorV2 => database_url(service, config.rekor_v2.as_ref().map(|section| &section.database)),
         ServiceName::RekorV1 => database_url(service, config.rekor_v1.as_ref().map(|section| &section.database)),

@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Tuf(ConfigArgs),
     /// Run the registry alone, or give one to an installation without
     Gateway(GatewayArgs),
+    /// Watch the logs of others alone, or become able to
+    Witness(WitnessArgs),
     /// Look after transparency logs: show and check them, give one to an installation without, or let one follow another
     #[command(subcommand)]
     Log(LogCommand),
@@ -268,6 +270,42 @@ pub(crate) struct AddArgs {
     /// What clients call it, as registry=URL; registry.DOMAIN over https where the services are below one domain
     #[arg(long, value_name = "registry=URL")]
     pub public_url: Option<PublicUrl>,
+}
+
+/// `chancery witness`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct WitnessArgs {
+    /// Complete an installation instead of running anything
+    #[command(subcommand)]
+    pub command: Option<WitnessCommand>,
+    /// The file that `chancery init` wrote
+    #[arg(long, value_name = "FILE", required = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// `chancery witness …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum WitnessCommand {
+    /// Give an installation a witness, which watches the logs of others
+    Add(WitnessAddArgs),
+}
+
+/// `chancery witness add`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  chancery witness add --dir /srv/chancery\n\n\
+    Makes key and database and appends one section to chancery.yaml; nothing that exists is overwritten, so it may be run again.\n\
+    A witness is worth something to the logs of others: this installation's own log needs one that somebody else runs.")]
+pub(crate) struct WitnessAddArgs {
+    /// The installation's folder
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// What logs call it, as witness=URL; witness.DOMAIN over https where the services are below one domain
+    #[arg(long, value_name = "witness=URL")]
+    pub public_url: Option<PublicUrl>,
+    /// Its name on cosignatures, for ever; its URL without the scheme unless told otherwise
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
 }
 
 /// `chancery log …`
@@ -536,6 +574,7 @@ impl Command {
             Self::Tsa(args) => Some((&[ServiceName::Tsa], &args.config)),
             Self::Tuf(args) => Some((&[ServiceName::Tuf], &args.config)),
             Self::Gateway(args) => args.config.as_deref().map(|config| (&[ServiceName::Registry] as &[ServiceName], config)),
+            Self::Witness(args) => args.config.as_deref().map(|config| (&[ServiceName::Witness] as &[ServiceName], config)),
             _ => None,
         }
     }

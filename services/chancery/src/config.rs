@@ -38,6 +38,9 @@ pub(crate) struct Config {
     /// The registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<gateway::Config>,
+    /// The witness of other people's logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<witness::Config>,
     /// The lab's issuer; only `chancery lab` writes and serves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lab: Option<LabConfig>,

@@ -97,6 +97,10 @@ pub(crate) mod names {
     pub(crate) const BLOBS: &str = "blobs";
     /// The secret of whoever may promote images.
     pub(crate) const PROMOTION_TOKEN: &str = "keys/promotion.token";
+    /// The key of the witness.
+    pub(crate) const WITNESS_KEY: &str = "keys/witness.pem";
+    /// What the witness has seen.
+    pub(crate) const WITNESS_DB: &str = "db/witness.db";
     /// The TUF repository.
     pub(crate) const TUF_REPOSITORY: &str = "tuf";
     /// TUF's record of used versions.

@@ -18,13 +18,17 @@ mod names;
 mod output;
 mod serve;
 mod verify_command;
+mod witness_command;
 
 use std::process::ExitCode;
 
 use chassis::telemetry::{self, Telemetry};
 use clap::Parser as _;
 
-use cli::{Cli, Command, ConfigCommand, GatewayArgs, GatewayCommand, LabArgs, LabCommand, LogCommand, LogFormat};
+use cli::{
+    Cli, Command, ConfigCommand, GatewayArgs, GatewayCommand, LabArgs, LabCommand, LogCommand, LogFormat, WitnessArgs,
+    WitnessCommand,
+};
 use failure::{Failure, Outcome};
 
 fn main() -> ExitCode {
@@ -56,6 +60,9 @@ async fn run(cli: Cli) -> Outcome<ExitCode> {
             gateway_command::run_add(&args, out).await?;
         }
         Command::Log(LogCommand::List(args)) => log_command::run_list(&args, out)?,
+        Command::Witness(WitnessArgs { command: Some(WitnessCommand::Add(args)), .. }) => {
+            witness_command::run_add(&args, out).await?;
+        }
         Command::Log(LogCommand::Add(args)) => log_command::run_add(&args, out).await?,
         Command::Log(LogCommand::Fsck(args)) => log_command::fsck::run(&args, out).await?,
         Command::Log(LogCommand::AcceptRollback(args)) => log_command::rollback::run(&args, out).await?,
@@ -69,7 +76,13 @@ async fn run(cli: Cli) -> Outcome<ExitCode> {
         },
         Command::Health(args) => health::run(&args, out).await?,
         Command::Config(ConfigCommand::Check(args)) => check::run(&args.config, out).await?,
-        Command::Fulcio(_) | Command::Ctlog(_) | Command::Rekor(_) | Command::Tsa(_) | Command::Tuf(_) | Command::Gateway(_) => {
+        Command::Fulcio(_)
+        | Command::Ctlog(_)
+        | Command::Rekor(_)
+        | Command::Tsa(_)
+        | Command::Tuf(_)
+        | Command::Gateway(_)
+        | Command::Witness(_) => {
             unreachable!("one service alone is run above")
         }
     }

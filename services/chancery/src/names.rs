@@ -28,17 +28,19 @@ pub(crate) enum ServiceName {
     Tuf,
     /// The registry gateway.
     Registry,
+    /// The witness of other people's logs.
+    Witness,
 }
 
 impl ServiceName {
-    /// Every service, in the order people read them.
+    /// Every service that `init` makes, in the order people read them. A witness is made by who wants one.
     pub(crate) const ALL: [Self; 7] =
         [Self::Fulcio, Self::Ctlog, Self::RekorV2, Self::RekorV1, Self::Tsa, Self::Tuf, Self::Registry];
 
     /// Whether the public URL is part of something signed. The registry's is part of image names alone, and a signature is over an
     /// image's digest, so it may move, and an installation made before there was a registry is whole without one.
     pub(crate) const fn is_anchored(self) -> bool {
-        !matches!(self, Self::Registry)
+        !matches!(self, Self::Registry | Self::Witness)
     }
 
     /// The name on the command line and in `anchors.json`.
@@ -51,6 +53,7 @@ impl ServiceName {
             Self::Tsa => "tsa",
             Self::Tuf => "tuf",
             Self::Registry => "registry",
+            Self::Witness => "witness",
         }
     }
 
@@ -74,6 +77,7 @@ impl ServiceName {
             Self::Tsa => "timestamp authority",
             Self::Tuf => "trust root (TUF)",
             Self::Registry => "registry",
+            Self::Witness => "witness",
         }
     }
 
@@ -87,6 +91,7 @@ impl ServiceName {
             Self::Tsa => 3004,
             Self::Tuf => 8080,
             Self::Registry => 5000,
+            Self::Witness => 7380,
         }
     }
 
@@ -114,7 +119,7 @@ impl fmt::Display for ServiceName {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NameError {
     /// Not one of the services.
-    #[error("{0} is not a service; expected one of fulcio, ctlog, rekor-v2, rekor-v1, tsa, tuf, registry")]
+    #[error("{0} is not a service; expected one of fulcio, ctlog, rekor-v2, rekor-v1, tsa, tuf, registry, witness")]
     UnknownService(String),
     /// Not `SERVICE=URL`.
     #[error("{0} is not of the form SERVICE=URL, for example fulcio=https://fulcio.corp.example")]
@@ -132,6 +137,9 @@ pub(crate) enum NameError {
     /// Neither a domain nor a URL for a service.
     #[error("{0} has no public URL; give --domain DOMAIN, or --public-url {0}=URL")]
     Missing(ServiceName),
+    /// A service that is made by a command of its own.
+    #[error("a witness is made afterwards, with: chancery witness add --dir DIR --public-url witness=URL")]
+    Witness,
     /// Not a domain name.
     #[error("{0} is not a domain name; expected something like sigstore.corp.example")]
     BadDomain(String),
@@ -141,7 +149,11 @@ impl FromStr for ServiceName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        Self::ALL.into_iter().find(|name| name.as_str() == text).ok_or_else(|| NameError::UnknownService(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .chain([Self::Witness])
+            .find(|name| name.as_str() == text)
+            .ok_or_else(|| NameError::UnknownService(text.to_owned()))
     }
 }
 
@@ -178,6 +190,9 @@ impl PublicUrls {
             }
         }
         for PublicUrl(service, url) in overrides {
+            if *service == ServiceName::Witness {
+                return Err(NameError::Witness);
+            }
             urls.insert(*service, url.clone());
         }
         match ServiceName::ALL.into_iter().find(|service| !urls.contains_key(service)) {
@@ -314,6 +329,8 @@ mod tests {
             let error = text.parse::<PublicUrl>().unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
+        let witness: PublicUrl = "witness=https://w.example".parse().unwrap();
+        assert!(PublicUrls::new(Some("corp.example"), &[witness]).unwrap_err().to_string().contains("chancery witness add"));
         assert!(PublicUrls::new(None, &[]).unwrap_err().to_string().contains("--public-url fulcio=URL"));
         for domain in ["", "a..b", "Corp.example", "-x.example", "x y", "https://corp.example"] {
             assert!(PublicUrls::new(Some(domain), &[]).is_err(), "{domain}");

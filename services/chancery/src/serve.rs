@@ -32,6 +32,9 @@ pub(crate) async fn run(config_path: &Path, only: Option<&[ServiceName]>, teleme
     let config = Config::load(config_path)?;
     let layout = Layout::new(folder_of(config_path));
     let wanted = wanted(&config, only).map_err(|failure| match only {
+        Some([ServiceName::Witness]) => {
+            failure.advise(format!("Make one with: chancery witness add --dir {}", layout.dir().display()))
+        }
         Some([ServiceName::Registry]) => failure.advise(format!("Make one with: {}", gateway_command::add_to(&layout))),
         _ => failure,
     })?;
@@ -66,7 +69,7 @@ pub(crate) fn wanted(config: &Config, only: Option<&[ServiceName]>) -> Outcome<V
     let present: Vec<ServiceName> = DRAIN_ORDER.into_iter().filter(|service| listen_config(config, *service).is_some()).collect();
     match only {
         None if present.is_empty() => Err(Failure::usage("config_no_service", "the configuration has no service section")
-            .advise("Expected at least one of fulcio, ctlog, rekor_v2, rekor_v1, tsa, tuf and gateway; `chancery init` writes them all.")),
+            .advise("Expected at least one of fulcio, ctlog, rekor_v2, rekor_v1, tsa, tuf, gateway and witness; `chancery init` writes all but the last.")),
         None => Ok(present),
         Some(services) => {
             let found: Vec<ServiceName> = present.into_iter().filter(|service| services.contains(service)).collect();
@@ -81,7 +84,7 @@ pub(crate) fn wanted(config: &Config, only: Option<&[ServiceName]>) -> Outcome<V
 }
 
 /// Clients first, what they depend on later.
-pub(crate) const DRAIN_ORDER: [ServiceName; 7] = [
+pub(crate) const DRAIN_ORDER: [ServiceName; 8] = [
     ServiceName::Registry,
     ServiceName::Fulcio,
     ServiceName::RekorV2,
@@ -89,6 +92,7 @@ pub(crate) const DRAIN_ORDER: [ServiceName; 7] = [
     ServiceName::Ctlog,
     ServiceName::Tsa,
     ServiceName::Tuf,
+    ServiceName::Witness,
 ];
 
 /// Where a service stands in [`DRAIN_ORDER`].
@@ -106,6 +110,7 @@ pub(crate) fn listen_config(config: &Config, service: ServiceName) -> Option<&ch
         ServiceName::Tsa => config.tsa.as_ref().map(|section| &section.http),
         ServiceName::Tuf => config.tuf.as_ref().map(|section| &section.http),
         ServiceName::Registry => config.gateway.as_ref().map(|section| &section.http),
+        ServiceName::Witness => config.witness.as_ref().map(|section| &section.http),
     }
 }
 
@@ -255,6 +260,12 @@ async fn open_one(
             let service = Service::new(listener, gateway.router());
             let service = gateway.ready_checks().into_iter().fold(service, Service::ready_when);
             Ok(service.finish_with(gateway.close()))
+        }
+        ServiceName::Witness => {
+            let section = section(config.witness.as_ref());
+            let witness = witness::open(section, clock).await.map_err(|error| Failure::explained(&error))?;
+            let service = Service::new(listener, witness.router()).ready_when(witness.ready());
+            Ok(service.finish_with(witness.close()))
         }
     }
 }

@@ -256,6 +256,7 @@ pub fn on_path(name: &str) -> PathBuf {
 fn package(program: &str) -> &str {
     match program {
         "docker" | "dockerd" => "docker.io",
+        "ssh-agent" | "ssh-add" | "ssh-keygen" => "openssh-client",
         other => other,
     }
 }
