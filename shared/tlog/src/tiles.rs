@@ -41,6 +41,9 @@ pub enum TileFault {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// There is no checkpoint: no log is published as tiles there, or not yet.
+    #[error("checkpoint is missing: no log is published as tiles there")]
+    NotPublished,
     /// A file is not there, and the checkpoint says that it is.
     #[error("{path} is missing")]
     Missing {
@@ -100,6 +103,7 @@ impl TileFault {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Unreadable { .. } => "log_unreadable",
+            Self::NotPublished => "log_not_published",
             Self::Missing { .. } => "log_file_missing",
             Self::Head(_) => "log_head_invalid",
             Self::Origin { .. } => "log_origin_mismatch",
@@ -176,7 +180,7 @@ async fn read_head(source: &dyn TileSource, verifier: &NoteVerifier) -> Result<C
     let path = "checkpoint".to_owned();
     let bytes = match source.read(&path).await {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => return Err(TileFault::Missing { path }),
+        Ok(None) => return Err(TileFault::NotPublished),
         Err(source) => return Err(TileFault::Unreadable { path, source }),
     };
     let Ok(note) = std::str::from_utf8(&bytes) else {

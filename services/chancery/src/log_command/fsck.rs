@@ -176,7 +176,7 @@ fn client(args: &LogFsckArgs) -> Outcome<reqwest::Client> {
 
 fn faulty(target: &str, fault: &TileFault) -> Failure {
     let (what, exit) = match fault {
-        TileFault::Unreadable { .. } => ("could not be checked", Exit::Failed),
+        TileFault::Unreadable { .. } | TileFault::NotPublished => ("could not be checked", Exit::Failed),
         TileFault::Missing { .. }
         | TileFault::Head(_)
         | TileFault::Origin { .. }
@@ -190,11 +190,15 @@ fn faulty(target: &str, fault: &TileFault) -> Failure {
         failure = failure.detail(cause);
     }
     failure.set_exit(exit);
-    failure.advise(match exit {
-        Exit::Refused => {
+    failure.advise(match fault {
+        TileFault::NotPublished => {
+            "Expected the address of a log that is published as tiles (C2SP tlog-tiles). A Rekor v1 log and a certificate log are not: \
+             check them with `chancery log fsck CONFIG`, while nothing serves them."
+        }
+        _ if exit == Exit::Refused => {
             "Keep a copy as it is. Who runs the log restores it from a backup that passes; a mirror is fetched anew."
         }
-        Exit::Failed | Exit::Usage => "Check that the log can be reached, and try again.",
+        _ => "Check that the log can be reached, and try again.",
     })
 }
 

@@ -139,7 +139,7 @@ async fn every_kind_of_damage_is_named() {
     expect(files().without("tile/0/004"), "log_file_missing", "tile/0/004 is missing").await;
     expect(files().without("tile/entries/000"), "log_file_missing", "tile/entries/000 is missing").await;
     expect(files().without("tile/1/000.p/5"), "log_file_missing", "tile/1/000.p/5 is missing").await;
-    expect(files().without("checkpoint"), "log_file_missing", "checkpoint is missing").await;
+    expect(files().without("checkpoint"), "log_not_published", "checkpoint is missing: no log is published as tiles there").await;
     expect(files().flip("checkpoint", ORIGIN.len() + 1), "log_head_invalid", "the checkpoint is not the log's").await;
 }
 
