@@ -17,6 +17,8 @@ pub struct Requests {
     requests: Vec<Vec<u8>>,
     /// Whether the first follows the last, until time is up.
     again: bool,
+    /// Whether clients may be told to come again later.
+    patient: bool,
     next: AtomicUsize,
 }
 
@@ -25,6 +27,8 @@ pub struct Requests {
 pub struct Measured {
     /// Requests answered as expected.
     pub answered: usize,
+    /// Answers that told a client to come again later.
+    pub refused: usize,
     /// From the first request to the last answer.
     pub took: Duration,
     /// Latencies in ascending order.
@@ -36,7 +40,7 @@ impl Measured {
     #[must_use]
     pub fn new(took: Duration, mut latencies: Vec<Duration>) -> Self {
         latencies.sort_unstable();
-        Self { answered: latencies.len(), took, latencies }
+        Self { answered: latencies.len(), refused: 0, took, latencies }
     }
 
     /// Answers per second.
@@ -66,7 +70,18 @@ impl Requests {
         let (address, path) = parts(url);
         let request = |body: Vec<u8>| request("POST", &address, &path, &[("Content-Type", content_type)], &body);
         let requests = bodies.into_iter().map(request).collect();
-        Self { address, status, requests, again: false, next: AtomicUsize::new(0) }
+        Self { status, ..Self::to(address, requests) }
+    }
+
+    fn to(address: String, requests: Vec<Vec<u8>>) -> Self {
+        Self { address, status: 200, requests, again: false, patient: false, next: AtomicUsize::new(0) }
+    }
+
+    /// The same, from clients that take a 503 for an answer: they wait at least as long as `Retry-After` says, and send the request again.
+    /// What they wait is not in the latencies.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { patient: true, ..self }
     }
 
     /// One `PUT` per path and body below a base URL, each of which is to be answered with 201.
@@ -78,7 +93,7 @@ impl Requests {
         let (address, _) = parts(&format!("{base}/"));
         let request = |(path, body): (String, Vec<u8>)| request("PUT", &address, &path, &[("Content-Type", content_type)], &body);
         let requests = bodies.into_iter().map(request).collect();
-        Self { address, status: 201, requests, again: false, next: AtomicUsize::new(0) }
+        Self { status: 201, ..Self::to(address, requests) }
     }
 
     /// `GET url` again and again, to be answered with 200.
@@ -89,7 +104,7 @@ impl Requests {
     pub fn get(url: &str, accept: &str) -> Self {
         let (address, path) = parts(url);
         let requests = vec![request("GET", &address, &path, &[("Accept", accept)], &[])];
-        Self { address, status: 200, requests, again: true, next: AtomicUsize::new(0) }
+        Self { again: true, ..Self::to(address, requests) }
     }
 
     /// Has so many clients send the requests, each the next one as soon as it has its answer, until all are sent or time is up.
@@ -107,20 +122,41 @@ impl Requests {
         for mut connection in connections {
             let requests = Arc::clone(&requests);
             sending.spawn(async move {
-                let mut latencies = Vec::new();
-                while begun.elapsed() < limit
+                let (mut latencies, mut refused) = (Vec::new(), 0);
+                'next: while begun.elapsed() < limit
                     && let Some(request) = requests.next()
                 {
-                    let sent = Instant::now();
-                    let answer = connection.exchange(&[request]).await;
-                    assert_eq!(answer.status, requests.status, "{}{}", answer.head, String::from_utf8_lossy(&answer.body));
-                    latencies.push(sent.elapsed());
+                    loop {
+                        let sent = Instant::now();
+                        let answer = connection.exchange(&[request]).await;
+                        let Some(wait) = requests.wait(&answer) else {
+                            latencies.push(sent.elapsed());
+                            continue 'next;
+                        };
+                        refused += 1;
+                        tokio::time::sleep(wait).await;
+                        if begun.elapsed() >= limit {
+                            break 'next;
+                        }
+                    }
                 }
-                latencies
+                (latencies, refused)
             });
         }
-        let latencies = sending.join_all().await.concat();
-        Measured::new(begun.elapsed(), latencies)
+        let (latencies, refused): (Vec<_>, Vec<usize>) = sending.join_all().await.into_iter().unzip();
+        Measured { refused: refused.iter().sum(), ..Measured::new(begun.elapsed(), latencies.concat()) }
+    }
+
+    /// How long a client is to wait before it sends its request again: not at all when it was answered.
+    fn wait(&self, answer: &Answer) -> Option<Duration> {
+        if self.patient && answer.status == 503 {
+            let seconds = answer.header("retry-after").and_then(|seconds| seconds.parse().ok());
+            let seconds = Duration::from_secs(seconds.expect("a 503 says in how many seconds to come again"));
+            // Clients that were refused together do not come again together.
+            return Some(seconds.mul_f64(1.0 + rand::random::<f64>() / 2.0));
+        }
+        assert_eq!(answer.status, self.status, "{}{}", answer.head, String::from_utf8_lossy(&answer.body));
+        None
     }
 
     fn next(&self) -> Option<&[u8]> {
@@ -181,7 +217,7 @@ impl Connection {
     pub async fn open(address: &str) -> Self {
         let stream = TcpStream::connect(address).await.unwrap_or_else(|error| panic!("{address}: {error}"));
         stream.set_nodelay(true).expect("a TCP socket has this option");
-        Self { stream, received: Vec::with_capacity(8 << 10), scratch: vec![0; 256 << 10] }
+        Self { stream, received: Vec::with_capacity(8 << 10), scratch: Vec::new() }
     }
 
     /// Sends a request in parts, and reads its answer to the end.
@@ -209,6 +245,9 @@ impl Connection {
             assert!(read > 0, "the server closed the connection after {} bytes", self.received.len());
         };
         let mut missing = length - answer.body.len();
+        if missing > 0 {
+            self.scratch.resize(256 << 10, 0);
+        }
         while missing > 0 {
             let part = missing.min(self.scratch.len());
             let read = self.stream.read(&mut self.scratch[..part]).await.expect("the server is there");

@@ -1,5 +1,7 @@
 //! Measurements of an optimised build, as a table with the machine they were made on.
 
+mod log;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +15,10 @@ use crate::tools;
 
 /// What `cargo xtask bench` takes.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// How long each run may last, in seconds
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -31,12 +36,31 @@ pub(crate) struct Options {
     write: bool,
 }
 
-/// The table stands between these lines.
-const BEGIN: &str = "<!-- measured: cargo xtask bench --write -->\n";
-const END: &str = "<!-- end of what was measured -->";
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// The log engine, on SQLite and on PostgreSQL, beside rekor-tiles and Tessera
+    Log(log::Options),
+}
+
+/// Two lines of docs/benchmarks.md, and what was measured stands between them.
+struct Section {
+    begin: &'static str,
+    end: &'static str,
+}
+
+impl Section {
+    const ALL: Self = Self { begin: "<!-- measured: cargo xtask bench --write -->\n", end: "<!-- end of what was measured -->" };
+    const LOG: Self = Self {
+        begin: "<!-- measured: cargo xtask bench log --write -->\n",
+        end: "<!-- end of what was measured of the logs -->",
+    };
+}
 
 /// `cargo xtask bench`.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if let Some(Part::Log(options)) = &options.part {
+        return log::run(options);
+    }
     let target = layout::target().join(if options.fresh { "bench-fresh" } else { "bench" });
     if options.fresh && target.exists() {
         fs::remove_dir_all(&target).with_context(|| format!("cannot empty {}", target.display()))?;
@@ -78,7 +102,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     table.push_str(&growth(&target, options.leaves)?);
     let text = format!("{}\n\n{table}", machine(&target)?);
     println!("{text}");
-    if options.write { write(&text) } else { Ok(()) }
+    if options.write { write(&Section::ALL, &text) } else { Ok(()) }
 }
 
 /// What an append and a proof cost as the log grows, on the disk of the build.
@@ -124,10 +148,10 @@ fn machine(folder: &Path) -> Result<String> {
     ))
 }
 
-fn write(text: &str) -> Result<()> {
+fn write(Section { begin, end }: &Section, text: &str) -> Result<()> {
     let file = layout::repository().join("docs/benchmarks.md");
     let old = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let Some((before, rest)) = old.split_once(BEGIN) else { bail!("{} has no line {}", file.display(), BEGIN.trim()) };
-    let Some((_, after)) = rest.split_once(END) else { bail!("{} has no line {END}", file.display()) };
-    fs::write(&file, format!("{before}{BEGIN}\n{text}\n{END}{after}")).with_context(|| format!("cannot write {}", file.display()))
+    let Some((before, rest)) = old.split_once(begin) else { bail!("{} has no line {}", file.display(), begin.trim()) };
+    let Some((_, after)) = rest.split_once(end) else { bail!("{} has no line {end}", file.display()) };
+    fs::write(&file, format!("{before}{begin}\n{text}\n{end}{after}")).with_context(|| format!("cannot write {}", file.display()))
 }

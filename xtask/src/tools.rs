@@ -33,6 +33,11 @@ const TOOLS: &[Tool] = &[
     Tool { name: "cosign2", tier: Tier::Ci, from: Source::Go { package: "github.com/sigstore/cosign/v2/cmd/cosign" } },
     Tool { name: "rekor-cli", tier: Tier::Ci, from: Source::Go { package: "github.com/sigstore/rekor/cmd/rekor-cli" } },
     Tool { name: "cargo-deny", tier: Tier::Ci, from: Source::Cargo },
+    Tool {
+        name: "rekor-tiles",
+        tier: Tier::Bench,
+        from: Source::Go { package: "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix" },
+    },
     Tool { name: "rekor-server", tier: Tier::Bench, from: Source::Go { package: "github.com/sigstore/rekor/cmd/rekor-server" } },
     Tool {
         name: "trillian",
@@ -313,6 +318,15 @@ pub(crate) fn install_for_bench() -> Result<()> {
     packages_where(|_, tier| tier.is_used_by_bench())?;
     let tools = TOOLS.iter().filter(|tool| tool.tier.is_used_by_bench());
     Installing::begin_with(tools)?.finish().map(|_| ())
+}
+
+/// Installs what the benchmark of the logs measures ours beside, which is quick.
+///
+/// # Errors
+/// As [`install_for_bench`].
+pub(crate) fn install_for_log_bench() -> Result<()> {
+    packages_where(|program, _| matches!(program, "cc" | "initdb"))?;
+    Installing::begin_with(TOOLS.iter().filter(|tool| tool.name == "rekor-tiles"))?.finish().map(|_| ())
 }
 
 /// The folders with the pinned programs, to be put in front of `PATH`.

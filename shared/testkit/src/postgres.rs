@@ -89,6 +89,16 @@ impl Postgres {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The server's first process, of which all others are children.
+    ///
+    /// # Panics
+    /// It does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).expect("a server that runs has such a file");
+        file.lines().next().and_then(|line| line.parse().ok()).expect("its first line is a number")
+    }
+
     /// A file with the password of the one user.
     #[must_use]
     pub fn password_file(&self) -> PathBuf {

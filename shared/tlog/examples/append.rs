@@ -1,11 +1,15 @@
-//! How many entries a second the engine takes, durably: `append FOLDER [CLIENTS] [ENTRIES] [BYTES]`.
+//! How many entries a second the engine takes, durably: `append FOLDER CLIENTS SECONDS BYTES [EARLIER]`.
 //!
-//! Each client sends an entry, waits for its proof, and sends the next. FOLDER must not be in memory, or nothing is measured.
+//! Each client appends an entry of BYTES, waits for its proof in a signed tree head, and appends the next. EARLIER entries are in the log
+//! before anything is measured. FOLDER must not be in memory, or nothing is measured. The answer is a row of a table, the same as that of
+//! `integration/peers/tessera`.
 #![allow(clippy::print_stdout, reason = "this is a command")]
 
+use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clock::SystemClock;
 use jiff::Timestamp;
@@ -14,6 +18,10 @@ use merkle::{Hash, leaf_hash};
 use pki::KeyKind;
 use tlog::sqlite::SqliteStore;
 use tlog::{Leaf, Log, NoteSigner, Submission};
+use tokio::task::JoinSet;
+
+/// Clients that append the earlier entries: two full batches.
+const LOADING: usize = 2_048;
 
 struct Entry(Vec<u8>);
 
@@ -31,55 +39,88 @@ impl Submission for Entry {
     }
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().ok_or("append FOLDER [CLIENTS] [ENTRIES] [BYTES]")?;
-    let mut number = |default: usize| arguments.next().map_or(Ok(default), |text| text.parse());
-    let (clients, entries, bytes) = (number(1_024)?, number(100_000)? as u64, number(1_200)?);
+/// Entries that are all different.
+struct Entries {
+    bytes: usize,
+    next: AtomicU64,
+}
 
-    let store = SqliteStore::create(std::path::Path::new(&folder).join("bench.db"), "bench").await?;
+impl Entries {
+    /// Has so many clients append until `enough` says so of the number of an entry; how long each entry took, in order of time taken.
+    async fn append(
+        self: &Arc<Self>,
+        log: &Log,
+        clients: usize,
+        enough: impl Fn(u64) -> bool + Clone + Send + 'static,
+    ) -> Result<Vec<Duration>, Box<dyn Error>> {
+        let mut tasks = JoinSet::new();
+        for _ in 0..clients {
+            let (log, entries, enough) = (log.clone(), Arc::clone(self), enough.clone());
+            tasks.spawn(async move {
+                let mut waits = Vec::new();
+                loop {
+                    let number = entries.next.fetch_add(1, Ordering::Relaxed);
+                    if enough(number) {
+                        return Ok(waits);
+                    }
+                    let mut data = number.to_be_bytes().to_vec();
+                    data.resize(entries.bytes.max(data.len()), b'x');
+                    let sent = Instant::now();
+                    log.append(Arc::new(Entry(data))).await?;
+                    waits.push(sent.elapsed());
+                }
+            });
+        }
+        let mut waits = Vec::new();
+        while let Some(task) = tasks.join_next().await {
+            waits.extend(task?.map_err(|error: tlog::AppendError| error)?);
+        }
+        waits.sort_unstable();
+        Ok(waits)
+    }
+}
+
+/// Processor time of this process, and the bytes it has written to disk as the kernel counts them.
+fn used() -> Result<(Duration, u64), Box<dyn Error>> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let times = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
+    let ticks = times.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    let io = std::fs::read_to_string("/proc/self/io")?;
+    let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).ok_or("the kernel counts bytes written")?;
+    Ok((Duration::from_millis(ticks * 10), written.parse()?))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, clients, seconds, bytes, more @ ..] = &arguments[..] else {
+        return Err("append FOLDER CLIENTS SECONDS BYTES [EARLIER]".into());
+    };
+    let (clients, limit) = (clients.parse()?, Duration::from_secs(seconds.parse()?));
+    let earlier: u64 = more.first().map_or(Ok(0), |earlier| earlier.parse())?;
+
+    let store = SqliteStore::create(Path::new(folder).join("bench.db"), "bench").await?;
     let signer = NoteSigner::new("bench.example", Arc::new(FileKey::generate(KeyKind::P256)?))?;
     let log = Log::create(Arc::new(store), Arc::new(signer), Arc::new(SystemClock)).await?;
+    let entries = Arc::new(Entries { bytes: bytes.parse()?, next: AtomicU64::new(0) });
+    if earlier > 0 {
+        entries.append(&log, LOADING, move |number| number >= earlier).await?;
+    }
 
-    let (next, began) = (Arc::new(AtomicU64::new(0)), Instant::now());
-    let mut tasks = Vec::new();
-    for _ in 0..clients {
-        let (log, next) = (log.clone(), Arc::clone(&next));
-        tasks.push(tokio::spawn(async move {
-            let mut waits = Vec::new();
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= entries {
-                    return waits;
-                }
-                let mut data = number.to_be_bytes().to_vec();
-                data.resize(bytes, b'x');
-                let sent = Instant::now();
-                log.append(Arc::new(Entry(data))).await.expect("the log takes it");
-                waits.push(sent.elapsed());
-            }
-        }));
-    }
-    let mut waits = Vec::new();
-    for task in tasks {
-        waits.extend(task.await?);
-    }
-    let took = began.elapsed();
-    waits.sort_unstable();
-    let percentile = |p: usize| waits[(waits.len() - 1) * p / 100].as_secs_f64() * 1e3;
-    let rate = entries as f64 / took.as_secs_f64();
-    println!(
-        "{entries} entries of {bytes} bytes from {clients} clients: {rate:.0}/s, p50 {:.1} ms, p99 {:.1} ms",
-        percentile(50),
-        percentile(99)
-    );
-
-    let (size, began) = (log.checkpoint().size, Instant::now());
-    for index in (0..size).step_by((size / 10_000).max(1) as usize) {
-        log.inclusion_proof(index, size).await?;
-    }
-    println!("inclusion proofs: {:.0}/s", size.min(10_000) as f64 / began.elapsed().as_secs_f64());
+    let (before, began) = (used()?, Instant::now());
+    let waits = entries.append(&log, clients, move |_| began.elapsed() >= limit).await?;
+    let (took, after) = (began.elapsed(), used()?);
     log.close().await;
+    let count = waits.len() as f64;
+    let percentile = |p: usize| waits[(waits.len() - 1) * p / 100].as_secs_f64() * 1e3;
+    let later = if earlier > 0 { format!(", {earlier} entries later") } else { String::new() };
+    println!(
+        "| Chancery{later} | {clients} | {:.0} | {:.2} ms | {:.2} ms | {:.3} ms | {:.1} KiB |",
+        count / took.as_secs_f64(),
+        percentile(50),
+        percentile(99),
+        (after.0 - before.0).as_secs_f64() * 1e3 / count,
+        (after.1 - before.1) as f64 / 1024.0 / count
+    );
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints its results")]
 
+mod log;
 mod process;
 mod registry;
 mod upstream;
@@ -37,6 +38,15 @@ struct Options {
     /// The Rekor v1 log alone
     #[arg(long, conflicts_with = "registry")]
     rekor_v1: bool,
+    /// The logs alone, beside rekor-tiles with `--upstream`
+    #[arg(long, conflicts_with_all = ["registry", "rekor_v1"])]
+    log: bool,
+    /// Entries that a log gets before it is measured once more
+    #[arg(long, default_value_t = 1_000_000, requires = "log")]
+    later: u64,
+    /// The program that appends them
+    #[arg(long, requires = "log")]
+    loader: Option<PathBuf>,
     /// Measure upstream Rekor too
     #[arg(long)]
     upstream: bool,
@@ -49,6 +59,11 @@ const PER_SECOND: u64 = 12_000;
 async fn main() {
     let options = Options::parse();
     let folder = tempfile::tempdir_in(&options.dir).expect("the folder can be written");
+    if let Options { log: true, seconds, later, upstream, .. } = options {
+        let loader = options.loader.unwrap_or_else(|| beside("examples/load"));
+        let folder = folder.path();
+        return log::Plan { folder, seconds, later, loader: &loader, upstream }.run().await;
+    }
     let sync = sync_time(folder.path());
     let launch = Launch::lab(&folder.path().join("lab"));
     let begun = Instant::now();
@@ -82,14 +97,20 @@ async fn main() {
     println!("| `fdatasync` of 4 KiB on this disk, p50 | {} |", shown(sync));
 }
 
+/// What was built with this program.
+fn beside(name: &str) -> PathBuf {
+    std::env::current_exe().expect("this program has a path").with_file_name(name)
+}
+
 /// The certificate authority, the log and the timestamps.
 async fn measure_sigstore(lab: &Chancery, seconds: u64, limit: Duration) {
     println!("| what | clients | per second | p50 | p99 | server CPU per request |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    let url = lab.env().url("CHANCERY_REKOR_URL", "/api/v2/log/entries");
     for clients in [1, 64, 512] {
         // One client waits for the disk each time: it needs fewer requests.
         let count = if clients == 1 { seconds * 1_000 } else { seconds * PER_SECOND };
-        measure("Rekor v2 entries", entries(lab, count), clients, limit, lab.pid()).await;
+        measure("Rekor v2 entries", entries_v2(&url, count), clients, limit, lab.pid()).await;
     }
     measure("certificates, logged in CT", certificates(lab, seconds * PER_SECOND / 3), 64, limit, lab.pid()).await;
     measure("timestamps", timestamps(lab, seconds * PER_SECOND), 64, limit, lab.pid()).await;
@@ -130,10 +151,9 @@ fn row(what: &str, clients: usize, measured: &Measured, cpu: Duration) {
     println!("| {what} | {clients} | {:.0} | {p50} | {p99} | {} |", measured.rate(), shown(cpu));
 }
 
-fn entries(lab: &Chancery, count: u64) -> Requests {
+fn entries_v2(url: &str, count: u64) -> Requests {
     let key = new_key();
-    let bodies = (0..count).map(|_| Entry::by(&key).request.to_string().into_bytes());
-    Requests::new(&lab.env().url("CHANCERY_REKOR_URL", "/api/v2/log/entries"), "application/json", 201, bodies)
+    Requests::new(url, "application/json", 201, (0..count).map(|_| Entry::by(&key).request.to_string().into_bytes()))
 }
 
 fn entries_v1(url: &str, count: u64) -> Requests {
