@@ -29,18 +29,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("keys", &["pki"]),
     ("sqlite", &[]),
     // Engines and chassis.
-    ("tlog", &["merkle", "note", "pki", "keys", "clock", "sqlite"]),
     ("chassis", &["clock"]),
+    ("objects", &["chassis"]),
+    ("tlog", &["merkle", "note", "pki", "keys", "clock", "sqlite", "objects"]),
     ("verify", &["bundle", "entry", "pki", "ct", "tsp", "note", "merkle", "clock"]),
     ("evidence", &["oci", "verify"]),
     ("sign", &["bundle", "entry", "pki", "tsp", "keys", "clock"]),
     ("registry", &["oci"]),
     ("parsers", &["merkle", "note", "pki", "tsp", "ct", "entry", "bundle", "oci", "tlog"]),
-    ("testkit", &["merkle", "note", "pki", "tsp", "ct", "entry", "clock"]),
+    ("testkit", &["merkle", "note", "pki", "tsp", "ct", "entry", "clock", "objects"]),
     // Services: libraries, one per trust domain. No row names another service.
     ("fulcio", &["pki", "ct", "keys", "sqlite", "chassis", "clock"]),
-    ("ctlog", &["ct", "pki", "note", "merkle", "keys", "tlog", "chassis", "clock"]),
-    ("rekor", &["entry", "bundle", "pki", "note", "merkle", "keys", "tlog", "chassis", "clock"]),
+    ("ctlog", &["ct", "pki", "note", "merkle", "keys", "tlog", "objects", "chassis", "clock"]),
+    ("rekor", &["entry", "bundle", "pki", "note", "merkle", "keys", "tlog", "objects", "chassis", "clock"]),
     ("tsa", &["tsp", "pki", "keys", "chassis", "clock"]),
     ("tuf", &["bundle", "pki", "keys", "chassis", "clock"]),
     ("gateway", &["oci", "registry", "verify", "evidence", "sqlite", "chassis", "clock"]),
@@ -49,8 +50,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "chancery",
         &[
-            "merkle", "note", "pki", "tsp", "ct", "entry", "bundle", "clock", "keys", "tlog", "chassis", "verify", "evidence",
-            "sign", "oci", "registry", "fulcio", "ctlog", "rekor", "tsa", "tuf", "gateway", "witness",
+            "merkle", "note", "pki", "tsp", "ct", "entry", "bundle", "clock", "keys", "tlog", "objects", "chassis", "verify",
+            "evidence", "sign", "oci", "registry", "fulcio", "ctlog", "rekor", "tsa", "tuf", "gateway", "witness",
         ],
     ),
     // From outside: formats to read what comes over the wire, never a service's inside.
@@ -64,6 +65,7 @@ const UNNAMED: &[(&str, &str, &str)] = &[
     ("chancery", "aho-corasick", "one feature set, see the workspace's manifest"),
     ("chancery", "cms", "one feature set"),
     ("chancery", "getrandom", "one feature set"),
+    ("chancery", "objects", "one feature set"),
     ("chancery", "regex-automata", "one feature set"),
 ];
 

@@ -49,6 +49,7 @@ const TOOLS: &[Tool] = &[
         },
     },
     Tool { name: "litewitness", tier: Tier::Ci, from: Source::Go { package: "filippo.io/torchwood/cmd/litewitness" } },
+    Tool { name: "versitygw", tier: Tier::Ci, from: Source::Go { package: "github.com/versity/versitygw/cmd/versitygw" } },
     Tool { name: "regctl", tier: Tier::All, from: Source::Go { package: "github.com/regclient/regclient/cmd/regctl" } },
     Tool { name: "helm", tier: Tier::All, from: Source::Go { package: "helm.sh/helm/v4/cmd/helm" } },
     Tool { name: "sigstore-js", tier: Tier::All, from: Source::Npm { program: "@sigstore/cli/bin/run" } },
