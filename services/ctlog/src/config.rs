@@ -1,6 +1,7 @@
 //! The `ctlog` section of the configuration.
 
 use chassis::config::{DatabasePlace, Duration, FilePath, ListenConfig};
+use objects::ObjectsConfig;
 use serde::{Deserialize, Serialize};
 
 /// What a certificate transparency log is configured with.
@@ -20,6 +21,13 @@ pub struct Config {
     /// otherwise, and nowhere for a Postgres database. On another disk it also finds out a rollback of the whole folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_record: Option<FilePath>,
+    /// Where complete bundles of entries are moved to from the database, below `ctlog/`: a folder or a bucket. They stay in the database
+    /// unless it is said; once some were moved, it must be said for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<ObjectsConfig>,
+    /// So many of the newest entries stay in the database all the same.
+    #[serde(default = "default_keep_entries")]
+    pub keep_entries: u64,
     /// The log's private key, PKCS#8 PEM: ECDSA P-256, the only kind that every client accepts.
     pub key: FilePath,
     /// The certificates that accepted chains end in, PEM: the root of every authority that ever submitted. Read again when it changes;
@@ -31,6 +39,10 @@ pub struct Config {
     /// How old the signed tree head may become while nothing is logged.
     #[serde(default = "default_republish_every")]
     pub republish_every: Duration,
+}
+
+fn default_keep_entries() -> u64 {
+    65_536
 }
 
 fn default_leaf_index() -> bool {
@@ -50,7 +62,8 @@ mod tests {
         let json =
             r#"{"public_url":"https://ctlog.example","http":{"listen":["127.0.0.1:6962"]},"database":"d","key":"k","roots":"r"}"#;
         let config: Config = serde_json::from_str(json).unwrap();
-        assert!(config.leaf_index);
+        assert!(config.leaf_index && config.objects.is_none());
+        assert_eq!(config.keep_entries, 65_536);
         assert_eq!(config.republish_every.to_string(), "1h");
         let unknown = json.replace("\"roots\"", "\"root\"");
         assert!(serde_json::from_str::<Config>(&unknown).unwrap_err().to_string().contains("unknown field `root`"));

@@ -12,6 +12,7 @@ use chassis::reason::{causes, chain, coded};
 use ct::Malformed;
 use http::{HeaderValue, StatusCode, header};
 use keys::{KeyFileError, SignError};
+use objects::ObjectError;
 use pki::KeyKind;
 use tlog::{AppendError, DatabaseError, OpenError, ReadError, RollbackError, StoreError};
 
@@ -73,6 +74,8 @@ enum Verdict {
     Refused(StatusCode, &'static str),
     /// 503: the same request will be taken soon.
     Later(&'static str, Duration),
+    /// 503: a service that we need does not answer; the operator finds the causes in the log.
+    Unanswered(&'static str),
     /// 500: the operator has to change something, and finds the causes in the log.
     Failed(&'static str),
 }
@@ -90,6 +93,7 @@ impl SubmitError {
                 AppendError::ClockStepped(_) | AppendError::Closed => Verdict::Later(error.code(), SOON),
                 // A 503 would be waited for, and it will never be otherwise.
                 AppendError::Frozen => Verdict::Refused(StatusCode::BAD_REQUEST, error.code()),
+                AppendError::Store(source) if source.is_passing() => Verdict::Unanswered(source.code()),
                 AppendError::Sign(_) | AppendError::Store(_) => Verdict::Failed(error.code()),
             },
             Self::Sign(_) => Verdict::Failed("log_sign_failed"),
@@ -108,7 +112,8 @@ impl QueryError {
             Self::UnknownHash { .. } => Verdict::Refused(StatusCode::NOT_FOUND, "query_hash_unknown"),
             // A smaller tree than a moment ago cannot be: whatever is out of range was so when it was asked.
             Self::Read(ReadError::OutOfRange(_) | ReadError::Beyond { .. }) => Verdict::Refused(BAD, "query_range"),
-            Self::Read(ReadError::Store(_)) => Verdict::Failed("log_store_failed"),
+            Self::Read(ReadError::Store(error)) if error.is_passing() => Verdict::Unanswered(error.code()),
+            Self::Read(ReadError::Store(error)) => Verdict::Failed(error.code()),
             Self::Head(_) | Self::Encode(_) => Verdict::Failed("log_state_damaged"),
         }
     }
@@ -132,6 +137,11 @@ fn respond(verdict: &Verdict, error: &dyn Error) -> Response {
         Verdict::Later(code, wait) => {
             let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, code, &chain(error));
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            (*code, response)
+        }
+        Verdict::Unanswered(code) => {
+            let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, code, &error.to_string());
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             (*code, response)
         }
         // The causes name files: the caller gets the first layer.
@@ -167,6 +177,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The object store cannot be used.
+    #[error("the certificate log cannot have this object store")]
+    Objects(#[from] ObjectError),
     /// What is in the database does not fit the rest, or itself.
     #[error(transparent)]
     Log(#[from] OpenError),
@@ -183,6 +196,7 @@ impl Explain for StartError {
             Self::KeyKind { .. } => "log_key_unsuitable",
             Self::Roots(_) => "ctlog_roots",
             Self::Database(error) => error.code(),
+            Self::Objects(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::Rollback(error) => error.code(),
         }
@@ -194,13 +208,14 @@ impl Explain for StartError {
             Self::Log(error) => error.details().into_iter().chain(causes(error.source())).collect(),
             Self::Rollback(error) => error.details(),
             Self::KeyKind { kind } => vec![format!("key       {kind}"), "expected  ECDSA P-256".to_owned()],
-            Self::PublicUrl(_) | Self::KeyFile(_) | Self::Roots(_) => causes(self.source()),
+            Self::PublicUrl(_) | Self::KeyFile(_) | Self::Roots(_) | Self::Objects(_) => causes(self.source()),
         }
     }
 
     fn advice(&self) -> Option<String> {
         let advice = match self {
             Self::Database(error) => error.advice(),
+            Self::Objects(error) => return error.advice(),
             Self::Log(error) => return Some(error.advice()),
             Self::Rollback(error) => return Some(error.advice()),
             Self::PublicUrl(_) => "Set ctlog.public_url to the URL the log was created with.",

@@ -13,7 +13,10 @@ use clock::Clock;
 use keys::{FileKey, Signer};
 use merkle::Hash;
 use pki::{KeyKind, PublicKey};
-use tlog::{AppendError, Database, DatabaseAddress, DatabaseError, Log, Published, SignedTreeHead, TreeHeadSigner as _};
+use tlog::{
+    AppendError, Database, DatabaseAddress, DatabaseError, Form, Log, Published, SignedTreeHead, Tier, TreeHeadSigner as _,
+    tiered,
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::StartError;
@@ -24,6 +27,9 @@ use crate::{App, Config, router, upkeep};
 
 /// Name of this log in its database.
 pub(crate) const LOG_NAME: &str = "ctlog";
+
+/// What its bundles look like in an object store: chains are kept beside the leaves.
+pub(crate) const FORM: Form = Form::Leaves;
 
 /// What makes the log this log. It goes into the trusted root and never changes.
 #[derive(Debug, Clone)]
@@ -78,7 +84,11 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<CtLog, Start
     let roots = Roots::load(&config.roots).await?;
     let database = Database::open(&address(config)?).await?;
     let published = Published { anchor: None, record: record_of(config) };
-    let log = Log::open(database.log(LOG_NAME), heads.clone(), Arc::clone(&clock), published).await?;
+    let tier = match &config.objects {
+        Some(place) => Some(Tier::open(place, LOG_NAME, FORM, config.keep_entries).await?),
+        None => None,
+    };
+    let log = Log::open(tiered(database.log(LOG_NAME), tier), heads.clone(), Arc::clone(&clock), published).await?;
     let app = Arc::new(App { log, heads, roots, leaf_index: config.leaf_index });
     let upkeep = tokio::spawn(upkeep::run(Arc::clone(&app), clock, config.republish_every.as_std()));
     Ok(CtLog { app, database, identity, prefix: prefix_of(&config.public_url), upkeep: AbortOnDropHandle::new(upkeep) })

@@ -10,7 +10,11 @@ use chassis::reason::{causes, chain};
 use chassis::{Explain, ReadyCheck};
 use jiff::Timestamp;
 use keys::KeyFileError;
-use tlog::{AppendError, Database, DatabaseAddress, DatabaseError, Log, OpenError, RollbackError, Store, UnsuitableSigner};
+use objects::{ObjectError, ObjectsConfig};
+use tlog::{
+    AppendError, Database, DatabaseAddress, DatabaseError, Form, Log, OpenError, RollbackError, Store, Tier, UnsuitableSigner,
+    tiered,
+};
 
 use crate::host::OriginError;
 use crate::v2::FolderError;
@@ -46,6 +50,39 @@ impl SharedDatabase {
 /// Name of a shard of a log in its database; the first has none but the face's.
 pub(crate) fn log_name(face: &str, shard: u32) -> String {
     if shard <= 1 { face.to_owned() } else { format!("{face}-{shard}") }
+}
+
+/// How many entries stay in the database, unless the configuration says otherwise.
+pub(crate) fn default_keep_entries() -> u64 {
+    65_536
+}
+
+/// What is moved from a log, and where to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moving<'a> {
+    pub(crate) objects: Option<&'a ObjectsConfig>,
+    pub(crate) form: Form,
+    pub(crate) keep_entries: u64,
+}
+
+impl Moving<'_> {
+    /// The store of a log together with what was moved from it, to go on with both.
+    pub(crate) async fn with(self, store: Arc<dyn Store>, log: &str) -> Result<Arc<dyn Store>, StartError> {
+        let tier = match self.objects {
+            Some(place) => Some(Tier::open(place, log, self.form, self.keep_entries).await?),
+            None => None,
+        };
+        Ok(tiered(store, tier))
+    }
+
+    /// The same, to be looked at.
+    pub(crate) async fn beside(self, store: Arc<dyn Store>, log: &str) -> Result<Arc<dyn Store>, StartError> {
+        let tier = match self.objects {
+            Some(place) => Some(Tier::open_to_read(place, log, self.form).await?),
+            None => None,
+        };
+        Ok(tiered(store, tier))
+    }
 }
 
 /// A log that takes no more entries.
@@ -121,6 +158,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The object store cannot be used.
+    #[error("the transparency log cannot have this object store")]
+    Objects(#[from] ObjectError),
     /// What is in the database does not fit the rest, or itself.
     #[error(transparent)]
     Log(#[from] OpenError),
@@ -154,6 +194,7 @@ impl Explain for StartError {
             Self::KeyFile(_) => "log_key_file",
             Self::Signer(_) => "log_key_unsuitable",
             Self::Database(error) => error.code(),
+            Self::Objects(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::Rollback(error) => error.code(),
             Self::Freeze(error) => error.code(),
@@ -171,6 +212,7 @@ impl Explain for StartError {
             Self::PublicUrl(_)
             | Self::KeyFile(_)
             | Self::Signer(_)
+            | Self::Objects(_)
             | Self::Freeze(_)
             | Self::Witnesses(_)
             | Self::Export(_)
@@ -181,6 +223,7 @@ impl Explain for StartError {
     fn advice(&self) -> Option<String> {
         let advice = match self {
             Self::Database(error) => error.advice(),
+            Self::Objects(error) => return error.advice(),
             Self::Log(error) => return Some(error.advice()),
             Self::Rollback(error) => return Some(error.advice()),
             Self::Witnesses(error) => return error.advice(),

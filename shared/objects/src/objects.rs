@@ -11,8 +11,8 @@ use crate::folder::Folder;
 use crate::s3::S3;
 use crate::{Driver, ObjectError, ObjectsConfig, name};
 
-/// Largest object, 64 MiB: it is held in memory as a whole.
-pub const MOST_BYTES: usize = 64 << 20;
+/// Largest object, 128 MiB, twice what 256 of the largest entries of a log are: it is held in memory as a whole.
+pub const MOST_BYTES: usize = 128 << 20;
 
 /// For how long one call may take, with everything that is tried again within it.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -42,6 +42,24 @@ impl Objects {
                 s3.probe_writes().await?;
                 Ok(Self::over(Arc::new(s3)))
             }
+        }
+    }
+
+    /// As [`Objects::open`], for those who can do without for a while: a service that does not answer is opened all the same, and asked
+    /// when it is needed. Then what it said is beside it, or that it said nothing.
+    ///
+    /// # Errors
+    /// [`ObjectError`] for each mistake that an operator can make.
+    pub async fn open_even_if_down(config: &ObjectsConfig) -> Result<(Self, Option<ObjectError>), ObjectError> {
+        let late = |_| Err(ObjectError::TimedOut { object: "the first one".into(), limit: LIMIT });
+        let opened = tokio::time::timeout(LIMIT, Self::open(config)).await.unwrap_or_else(late);
+        match (opened, config) {
+            (Ok(objects), _) => Ok((objects, None)),
+            (
+                Err(error @ (ObjectError::Unreachable { .. } | ObjectError::TimedOut { .. } | ObjectError::Failed { .. })),
+                ObjectsConfig::S3(config),
+            ) => Ok((Self::over(Arc::new(S3::new(config).await?)), Some(error))),
+            (Err(error), _) => Err(error),
         }
     }
 

@@ -1,8 +1,12 @@
-use merkle::{Hash, Node, TILE_HEIGHT, TILE_WIDTH, leaf_hash, node_hash};
+use std::sync::Arc;
 
-use crate::recover::{At, check_entry, read_state, read_tiles};
+use merkle::{Hash, Node, TILE_HEIGHT, TILE_WIDTH, leaf_hash, node_hash};
+use objects::ObjectError;
+
+use crate::recover::{At, check_data, check_time, read_state, read_tiles};
+use crate::tier::tile_name;
 use crate::tree::{Growth, Tree};
-use crate::{FullTile, OpenError, Store, TreeHeadSigner};
+use crate::{FullTile, OpenError, Store, StoreError, TreeHeadSigner};
 
 /// How many entries are read at a time.
 const STEP: u64 = 1_024;
@@ -54,6 +58,7 @@ pub async fn check_log_to(
     if count != state.size {
         return Err(at.state_damaged(format!("there are {count} entries, expected {} by the size in the state", state.size)));
     }
+    let moved = store.moved().await.map_err(failed)?;
     let (mut tree, mut tiles, mut last_time) = (Tree::default(), 0, None);
     for from in (0..state.size).step_by(STEP as usize) {
         let range = from..state.size.min(from + STEP);
@@ -67,7 +72,8 @@ pub async fn check_log_to(
             if leaves[n].0 != index || entry.index != index {
                 return Err(at.entry_damaged(index, "it is missing"));
             }
-            check_entry(&at, entry, leaf, state.time)?;
+            check_data(&at, index, &entry.data, leaf)?;
+            check_time(&at, index, entry.time, state.time)?;
             if depth == Depth::Deep {
                 check_found(&at, store, index, leaf).await?;
             }
@@ -81,6 +87,7 @@ pub async fn check_log_to(
             if found[0] != expected {
                 return Err(at.tile_damaged(expected.level, expected.index, "it is not made of the hashes below it"));
             }
+            check_copy(&at, store, &expected, moved).await?;
             if depth == Depth::Deep && !second_opinion(&tree, &growth, &expected) {
                 return Err(at.tile_damaged(
                     expected.level,
@@ -110,6 +117,24 @@ async fn check_found(at: &At, store: &dyn Store, index: u64, leaf: &Hash) -> Res
         Some(found) if found <= index => Ok(()),
         Some(_) | None => Err(at.entry_damaged(index, "it is not found by its leaf hash: an index of the database is damaged")),
     }
+}
+
+/// A tile above the leaf tiles of entries that were moved is in the database and with them: it is as good there.
+async fn check_copy(at: &At, store: &dyn Store, tile: &FullTile, moved: u64) -> Result<(), OpenError> {
+    let Some(tier) = store.tier().filter(|_| tile.level > 0) else { return Ok(()) };
+    if (tile.index + 1).saturating_mul(TILE_WIDTH.saturating_pow(u32::from(tile.level) + 1)) > moved {
+        return Ok(());
+    }
+    let name = tile_name(tile.level, tile.index);
+    let found = tier.objects.get(&name, tile.hashes.len()).await;
+    let wrong = |what: &str| StoreError::Object { name: tier.shown(&name), what: what.to_owned() };
+    let error = match found {
+        Ok(Some(hashes)) if hashes == tile.hashes => return Ok(()),
+        Ok(None) => wrong("is missing"),
+        Ok(Some(_)) | Err(ObjectError::TooLarge { .. }) => wrong("is not the tile that the database has"),
+        Err(error) => StoreError::Objects { doing: "reading an object", source: Arc::new(error) },
+    };
+    Err(at.store(error))
 }
 
 /// Whether `rs_merkle`, which shares no code with us, agrees on the root of a full tile.

@@ -4,6 +4,7 @@ use std::time::Duration;
 use clock::ClockStepped;
 use keys::SignError;
 use merkle::OutOfRange;
+use objects::ObjectError;
 
 use crate::{HeadError, RecordError, StoreError};
 
@@ -44,7 +45,7 @@ pub enum AppendError {
 impl AppendError {
     /// The stable code, an anchor in the error reference.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Overloaded { .. } => "log_overloaded",
             Self::TooLarge { .. } => "log_entry_too_large",
@@ -52,7 +53,7 @@ impl AppendError {
             Self::Closed => "shutting_down",
             Self::ClockStepped(_) => "clock_stepped",
             Self::Sign(_) => "log_sign_failed",
-            Self::Store(_) => "log_store_failed",
+            Self::Store(error) => error.code(),
         }
     }
 }
@@ -210,6 +211,33 @@ pub enum OpenError {
         /// What is wrong with the head.
         what: String,
     },
+    /// Entries were moved to an object store, and nobody says where that is.
+    #[error("entries of the log were moved to an object store, and none is configured")]
+    ObjectsUnset {
+        /// Which database.
+        database: String,
+        /// One of them.
+        index: u64,
+    },
+    /// An object is missing, or not what was put there.
+    #[error("an object of the log is damaged, or the object store is another one")]
+    ObjectDamaged {
+        /// Which database.
+        database: String,
+        /// Which object, and where.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The object store failed.
+    #[error("the log's object store could not be read")]
+    Objects {
+        /// Which database.
+        database: String,
+        /// Why.
+        #[source]
+        source: Arc<ObjectError>,
+    },
     /// The first head could not be signed.
     #[error("the log's first head could not be signed")]
     Sign {
@@ -246,6 +274,9 @@ impl OpenError {
             Self::Diverged { .. } => "log_diverged",
             Self::Record { .. } => "log_record",
             Self::RecordForeign { .. } => "log_record_foreign",
+            Self::ObjectsUnset { .. } => "log_objects_unset",
+            Self::ObjectDamaged { .. } => "log_object_damaged",
+            Self::Objects { .. } => "log_objects_failed",
             Self::Sign { .. } => "log_sign_failed",
             Self::Store { .. } => "log_store_failed",
         }
@@ -256,7 +287,7 @@ impl OpenError {
     pub fn details(&self) -> Vec<String> {
         let mut details = vec![format!("database  {}", self.database())];
         match self {
-            Self::Missing { .. } | Self::Exists { .. } | Self::Sign { .. } | Self::Store { .. } => {}
+            Self::Missing { .. } | Self::Exists { .. } | Self::Objects { .. } | Self::Sign { .. } | Self::Store { .. } => {}
             Self::KeyMismatch { origin, stored, given, .. } => {
                 details[0].push_str(&format!("   origin {origin}   key {stored}"));
                 details.push(format!("key given  {given}"));
@@ -275,6 +306,8 @@ impl OpenError {
             Self::RecordForeign { record, what, .. } => {
                 details.extend([format!("record    {record}"), format!("found     {what}")]);
             }
+            Self::ObjectsUnset { index, .. } => details.push(format!("moved     entry {index}")),
+            Self::ObjectDamaged { name, what, .. } => details.extend([format!("object    {name}"), format!("found     {what}")]),
             Self::RolledBack { stored, published, known, .. } => {
                 details.extend([
                     format!("has       {stored} entries"),
@@ -323,6 +356,15 @@ impl OpenError {
             Self::RecordForeign { .. } => {
                 "Give the log a record of its own; one of another log is never written over.".to_owned()
             }
+            Self::ObjectsUnset { .. } => {
+                "Say again, as `objects` in the log's section, where they were moved to; they are nowhere else.".to_owned()
+            }
+            Self::ObjectDamaged { .. } => {
+                "Check that `objects` in the log's section is where its entries were moved to; if it is, restore the object from a copy \
+                 of the folder or bucket."
+                    .to_owned()
+            }
+            Self::Objects { .. } => "Check that the folder or bucket can be reached and read with what is configured.".to_owned(),
             Self::Sign { .. } => "Check that the key can be read and used.".to_owned(),
             Self::Store { .. } => {
                 "Check that the database and its folder can be read and written, and that the disk is not full.".to_owned()
@@ -343,6 +385,9 @@ impl OpenError {
             | Self::Diverged { database, .. }
             | Self::Record { database, .. }
             | Self::RecordForeign { database, .. }
+            | Self::ObjectsUnset { database, .. }
+            | Self::ObjectDamaged { database, .. }
+            | Self::Objects { database, .. }
             | Self::Sign { database, .. }
             | Self::Store { database, .. } => database,
         }

@@ -11,6 +11,7 @@
 //!   (start-up is a check of the right edge).
 //! - [`Store`] and [`Transaction`]: the seam to a database, its contract in prose; [`sqlite`] and [`postgres`] are the drivers, and
 //!   [`Database`] is either.
+//! - [`Tier`] and [`tiered`]: complete bundles move to an object store, `mover.rs` tells how; reads are the same from either.
 //! - `record.rs`: the newest published head, kept outside the database; a database that was rolled back is found out by it.
 //! - [`check_log`]: the whole log recomputed from its entries; [`check_tiles`]: the same of any log that is published as tiles.
 //!
@@ -30,6 +31,7 @@ mod follow;
 mod head;
 mod log;
 mod metric;
+mod mover;
 mod note_signer;
 mod note_verifier;
 pub mod postgres;
@@ -44,6 +46,8 @@ pub mod sqlite;
 mod state;
 mod store;
 mod submission;
+mod tier;
+mod tiered;
 mod tiles;
 mod tree;
 
@@ -58,6 +62,8 @@ pub use note_verifier::NoteVerifier;
 pub use record::RecordError;
 pub use rollback::{GivenUp, RollbackError, accept_rollback, check_record};
 pub use state::State;
-pub use store::{FullTile, NewEntry, Store, StoreError, Stored, Transaction};
+pub use store::{Content, FullTile, NewEntry, Row, Store, StoreError, Stored, Transaction};
 pub use submission::{Appended, Leaf, Submission};
+pub use tier::{Form, Tier};
+pub use tiered::tiered;
 pub use tiles::{TileFault, TileSource, check_tiles, parse_bundle};

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::admission::{Admission, Place};
 use crate::follow::Follower;
 use crate::metric::Metrics;
+use crate::mover::Mover;
 use crate::queue::{Queue, Recorded};
 use crate::reader::Reader;
 use crate::recover::{self, Recovered};
@@ -88,6 +89,7 @@ struct Shared {
     admission: Arc<Admission>,
     queue: Arc<Queue>,
     reader: Arc<Reader>,
+    metrics: Metrics,
     tasks: TaskTracker,
     /// Ends what would go on for ever.
     over: CancellationToken,
@@ -157,7 +159,7 @@ impl Log {
             reader: Arc::clone(&reader),
             believed: state,
             record,
-            metrics,
+            metrics: metrics.clone(),
         };
         let tasks = TaskTracker::new();
         tasks.spawn(sequencer.run());
@@ -166,7 +168,12 @@ impl Log {
             let follower = Follower { store: Arc::clone(&store), queue: Arc::clone(&queue), reader: Arc::clone(&reader) };
             tasks.spawn(over.clone().run_until_cancelled_owned(follower.run()));
         }
-        Ok(Self { shared: Arc::new(Shared { store, signer, admission, queue, reader, tasks, over }) })
+        let log =
+            Self { shared: Arc::new(Shared { store, signer, admission, queue, reader, metrics, tasks, over: over.clone() }) };
+        if let Some(mover) = log.mover() {
+            log.shared.tasks.spawn(over.run_until_cancelled_owned(mover.run()));
+        }
+        Ok(log)
     }
 
     /// A place for an entry of about `bytes` from this client, to be asked for before anything is done for the request.
@@ -196,7 +203,11 @@ impl Log {
         let answer = self.shared.queue.push(submission, place)?;
         let Recorded { index, time, duplicate, leaf, head } = answer.await.map_err(|_| AppendError::Closed)??;
         let proof = self.shared.reader.inclusion_proof(index, head.size).await.map_err(unproved)?;
-        Ok(Appended { index, time, duplicate, leaf: Arc::unwrap_or_clone(leaf), proof, head })
+        let leaf = match leaf {
+            Some(leaf) => Arc::unwrap_or_clone(leaf),
+            None => self.shared.reader.leaf(index).await?,
+        };
+        Ok(Appended { index, time, duplicate, leaf, proof, head })
     }
 
     /// Signs a new head, with the present time, whether or not there are new entries: for logs that promise how old a head can be.
@@ -320,6 +331,24 @@ impl Log {
         let tile = Tile { level, index, width };
         self.reach(tile.least_size()).await;
         self.shared.reader.tile(tile).await
+    }
+
+    /// Moves every complete bundle that is not kept to the log's [`Tier`] now, as is done in the background all the time. The answer is how
+    /// far everything is moved then; without a tier nothing is, and the answer is 0.
+    ///
+    /// # Errors
+    /// When the store or the object store fails, or something does not lead to the signed root; what was moved stays so.
+    pub async fn move_due(&self) -> Result<u64, StoreError> {
+        match self.mover() {
+            Some(mover) => mover.move_due().await,
+            None => Ok(0),
+        }
+    }
+
+    fn mover(&self) -> Option<Mover> {
+        let Shared { store, reader, metrics, .. } = self.shared.as_ref();
+        let tier = store.tier()?.clone();
+        Some(Mover { store: Arc::clone(store), tier, reader: Arc::clone(reader), metrics: metrics.clone() })
     }
 
     /// Takes no more entries, writes those that wait, and returns when all are answered. Other handles can still read.

@@ -15,6 +15,8 @@ pub(crate) struct Metrics {
     size: Gauge,
     head: Gauge,
     duplicates: Counter,
+    moved: Gauge,
+    move_failures: Counter,
 }
 
 impl Metrics {
@@ -31,6 +33,9 @@ impl Metrics {
             // The age of the head is the scraper's time minus this.
             head: gauge!("chancery_log_head_timestamp_seconds", "log" => origin.clone()),
             duplicates: counter!("chancery_log_duplicates_total", "log" => origin.clone()),
+            // How far complete bundles have left the database.
+            moved: gauge!("chancery_log_moved_size", "log" => origin.clone()),
+            move_failures: counter!("chancery_log_move_failures_total", "log" => origin.clone()),
             origin,
         }
     }
@@ -51,6 +56,14 @@ impl Metrics {
 
     pub(crate) fn duplicates(&self, entries: usize) {
         self.duplicates.increment(entries as u64);
+    }
+
+    pub(crate) fn moved(&self, to: u64) {
+        self.moved.set(to as f64);
+    }
+
+    pub(crate) fn move_failed(&self) {
+        self.move_failures.increment(1);
     }
 
     /// A head was published and could not be kept outside the database.

@@ -30,7 +30,8 @@ pub(crate) struct Recorded {
     pub(crate) index: u64,
     pub(crate) time: Timestamp,
     pub(crate) duplicate: bool,
-    pub(crate) leaf: Arc<Leaf>,
+    /// None when it is not in the database any more: it is read by whoever waits, not by the one task that writes.
+    pub(crate) leaf: Option<Arc<Leaf>>,
     pub(crate) head: Arc<SignedTreeHead>,
 }
 

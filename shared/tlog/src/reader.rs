@@ -9,7 +9,7 @@ use merkle::{Hash, Node, ProofPlan, Subtree, TILE_HEIGHT, Tile};
 use moka::future::Cache;
 
 use crate::tree::{Growth, LeafTile, Tree};
-use crate::{FullTile, Limits, ReadError, SignedTreeHead, Store, StoreError, Stored};
+use crate::{FullTile, Leaf, Limits, ReadError, SignedTreeHead, Store, StoreError, Stored};
 
 pub(crate) struct Reader {
     store: Arc<dyn Store>,
@@ -82,6 +82,13 @@ impl Reader {
         }
     }
 
+    /// The leaf of an entry that the published head covers.
+    pub(crate) async fn leaf(&self, index: u64) -> Result<Leaf, StoreError> {
+        let entry = self.store.entries(index..index + 1).await?.pop();
+        let Stored { data, extra, .. } = entry.ok_or_else(|| StoreError::damaged(format!("entry {index} is missing")))?;
+        Ok(Leaf { data, extra })
+    }
+
     /// The root of the first `size` leaves, which are no more than the tree has.
     pub(crate) async fn root_at(&self, size: u64) -> Result<Hash, StoreError> {
         self.compute(|node| Subtree::whole(size).root(node)).await
@@ -109,7 +116,8 @@ impl Reader {
         }
     }
 
-    async fn leaf_tile(&self, index: u64) -> Result<Arc<LeafTile>, StoreError> {
+    /// A full leaf tile, which leads to the tree.
+    pub(crate) async fn leaf_tile(&self, index: u64) -> Result<Arc<LeafTile>, StoreError> {
         self.leaf_tiles
             .try_get_with(index, self.load_leaf_tile(index))
             .await

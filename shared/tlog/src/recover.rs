@@ -3,6 +3,9 @@
 //! What is signed is the root. So the state row must lead to it, the tiles that memory is filled from must lead to it, and so must the
 //! leaf hashes of the last entries, which are made again from the entries themselves. Tiles further left are checked in the same way
 //! when they are first read; [`check_log`](crate::check_log) checks everything.
+//!
+//! What was moved to an object store is not read from there, but for one tile: a start is a check of what is local, and does not wait for
+//! a service that only old entries need. The hashes that lead to the root are in the database in any case.
 
 use std::ops::Range;
 use std::path::Path;
@@ -14,8 +17,10 @@ use note::Checkpoint;
 
 use crate::reader::Reader;
 use crate::record::{HeadRecord, RecordError};
+use crate::sequencer::chain;
+use crate::tier::tile_name;
 use crate::tree::{LeafTile, Tree};
-use crate::{AppendError, FullTile, OpenError, State, Store, StoreError, Stored, Transaction, TreeHeadSigner};
+use crate::{AppendError, Content, FullTile, OpenError, Row, State, Store, StoreError, Transaction, TreeHeadSigner};
 
 /// How many tiles are read at a time.
 const STEP: u64 = 256;
@@ -65,18 +70,20 @@ pub(crate) async fn open(store: &dyn Store, signer: &dyn TreeHeadSigner) -> Resu
     // 1. The state row: undamaged, of this key and name, and in agreement with the head that was signed over it.
     let state = read_state(store, signer).await?;
 
-    // 2. The entries: from 0 up to the size, no further.
+    // 2. The entries: from 0 up to the size, no further. Those that were moved must have been moved to where they are looked for.
     check_extent(&at, store, &state).await?;
+    let moved = store.moved().await.map_err(|error| at.store(error))?;
+    check_moved(&at, store, moved, state.size).await?;
 
     // 3. The last entries: none is missing, and each hashes to the leaf hash beside it.
     let leaves = last_leaves(&at, store, &state).await?;
 
     // 4. The last full leaf tile: the leaf hashes of its entries.
-    check_last_tile(&at, store, state.size).await?;
+    check_last_tile(&at, store, moved, state.size).await?;
 
     // 5. The tree, from the stored tiles and the leaf hashes after the last full one: its frontier is the stored one, so all of them
     //    lead to the signed root.
-    let above = above_leaf_tiles(&at, store, state.size).await?;
+    let above = above_leaf_tiles(&at, store, moved, state.size).await?;
     let edge = leaves.len() - (state.size % TILE_WIDTH) as usize;
     let tree = Tree::from_parts(above, &leaves[edge..]);
     check_frontier(&at, &tree, &state)?;
@@ -195,7 +202,13 @@ impl At {
     }
 
     pub(crate) fn store(&self, source: StoreError) -> OpenError {
-        OpenError::Store { database: self.database.clone(), source }
+        let database = self.database.clone();
+        match source {
+            StoreError::Moved { index } => OpenError::ObjectsUnset { database, index },
+            StoreError::Objects { source, .. } => OpenError::Objects { database, source },
+            StoreError::Object { name, what } => OpenError::ObjectDamaged { database, name, what },
+            source => OpenError::Store { database, source },
+        }
     }
 
     pub(crate) fn record(&self, path: &Path, source: RecordError) -> OpenError {
@@ -240,22 +253,69 @@ async fn check_extent(at: &At, store: &dyn Store, state: &State) -> Result<(), O
 async fn last_leaves(at: &At, store: &dyn Store, state: &State) -> Result<Vec<Hash>, OpenError> {
     let range = state.size.saturating_sub(TILE_WIDTH)..state.size;
     let leaves = read_leaves(at, store, range.clone()).await?;
-    let entries = store.entries(range.clone()).await.map_err(|error| at.store(error))?;
-    for (leaf, entry) in leaves.iter().zip(&entries) {
-        check_entry(at, entry, leaf, state.time)?;
+    let rows = store.rows(range.clone()).await.map_err(|error| at.store(error))?;
+    for (leaf, Row { index, time, content, .. }) in leaves.iter().zip(&rows) {
+        if let Content::Here(here) = content {
+            check_data(at, *index, &here.data, leaf)?;
+        }
+        check_time(at, *index, *time, state.time)?;
     }
     Ok(leaves)
 }
 
-/// One entry against the leaf hash stored beside it and the time of the head that covers it.
-pub(crate) fn check_entry(at: &At, entry: &Stored, leaf: &Hash, head_time: Timestamp) -> Result<(), OpenError> {
-    if leaf_hash(&entry.data) != *leaf {
-        return Err(at.entry_damaged(entry.index, "its data does not hash to the leaf hash stored beside it"));
+/// The data of an entry against the leaf hash stored beside it.
+pub(crate) fn check_data(at: &At, index: u64, data: &[u8], leaf: &Hash) -> Result<(), OpenError> {
+    if leaf_hash(data) == *leaf {
+        Ok(())
+    } else {
+        Err(at.entry_damaged(index, "its data does not hash to the leaf hash stored beside it"))
     }
-    if entry.time > head_time {
-        return Err(at.entry_damaged(entry.index, "its time is after that of the head that covers it"));
+}
+
+/// The time of an entry against that of the head that covers it.
+pub(crate) fn check_time(at: &At, index: u64, time: Timestamp, head_time: Timestamp) -> Result<(), OpenError> {
+    if time <= head_time { Ok(()) } else { Err(at.entry_damaged(index, "its time is after that of the head that covers it")) }
+}
+
+/// What was moved last is where the log looks for it. An object store that does not answer keeps no log from starting.
+async fn check_moved(at: &At, store: &dyn Store, moved: u64, size: u64) -> Result<(), OpenError> {
+    let Some(last) = (moved / TILE_WIDTH).checked_sub(1) else { return Ok(()) };
+    if moved > size {
+        return Err(at.state_damaged(format!("{moved} entries were moved to an object store, the state has {size}")));
     }
-    Ok(())
+    let Some(tier) = store.tier() else {
+        return Err(at.store(StoreError::Moved { index: moved - 1 }));
+    };
+    match store.tiles(0, last..last + 1).await {
+        Ok(tiles) => {
+            let found = tiles.first().map(|tile| tile.hashes.as_slice()).unwrap_or_default();
+            let expected = local_leaf_tile(at, store, last).await?;
+            if found == expected {
+                return Ok(());
+            }
+            Err(at.store(StoreError::Object {
+                name: tier.shown(&tile_name(0, last)),
+                what: "is not the leaf tile of this log".to_owned(),
+            }))
+        }
+        Err(error @ StoreError::Objects { .. }) => {
+            let (log, error) = (at.database.as_str(), chain(&error));
+            tracing::warn!(
+                log,
+                error,
+                "the object store does not answer; entries that were moved there cannot be read meanwhile"
+            );
+            Ok(())
+        }
+        Err(error) => Err(at.store(error)),
+    }
+}
+
+/// The leaf tile of entries whose hashes are in the database, and perhaps nothing else of them.
+async fn local_leaf_tile(at: &At, store: &dyn Store, index: u64) -> Result<Vec<u8>, OpenError> {
+    let first = index * TILE_WIDTH;
+    let leaves = read_leaves(at, store, first..first + TILE_WIDTH).await?;
+    Ok(leaves.iter().flat_map(|leaf| *leaf.as_bytes()).collect())
 }
 
 async fn read_leaves(at: &At, store: &dyn Store, range: Range<u64>) -> Result<Vec<Hash>, OpenError> {
@@ -273,8 +333,8 @@ async fn read_leaves(at: &At, store: &dyn Store, range: Range<u64>) -> Result<Ve
     }
 }
 
-async fn check_last_tile(at: &At, store: &dyn Store, size: u64) -> Result<(), OpenError> {
-    let Some(index) = (size / TILE_WIDTH).checked_sub(1) else { return Ok(()) };
+async fn check_last_tile(at: &At, store: &dyn Store, moved: u64, size: u64) -> Result<(), OpenError> {
+    let Some(index) = (size / TILE_WIDTH).checked_sub(1).filter(|index| *index >= moved / TILE_WIDTH) else { return Ok(()) };
     let tiles = read_tiles(at, store, 0, index..index + 1).await?;
     let first = index * TILE_WIDTH;
     let leaves = read_leaves(at, store, first..first + TILE_WIDTH).await?;
@@ -291,8 +351,9 @@ async fn check_last_tile(at: &At, store: &dyn Store, size: u64) -> Result<(), Op
     }
 }
 
-/// The roots of all full leaf tiles: full tiles of level 1 as stored, the rest computed from the leaf tiles.
-async fn above_leaf_tiles(at: &At, store: &dyn Store, size: u64) -> Result<Vec<Hash>, OpenError> {
+/// The roots of all full leaf tiles: full tiles of level 1 as stored, the rest computed from the leaf tiles, or where these were moved from
+/// what they are made of.
+async fn above_leaf_tiles(at: &At, store: &dyn Store, moved: u64, size: u64) -> Result<Vec<Hash>, OpenError> {
     let count = size / TILE_WIDTH;
     let stored = count / TILE_WIDTH;
     let mut roots = Vec::with_capacity(count as usize);
@@ -301,7 +362,12 @@ async fn above_leaf_tiles(at: &At, store: &dyn Store, size: u64) -> Result<Vec<H
             roots.extend(tile.hashes.chunks_exact(Hash::LEN).map(|hash| Hash::try_from(hash).expect("32 bytes")));
         }
     }
-    for tile in read_tiles(at, store, 0, stored * TILE_WIDTH..count).await? {
+    let here = (moved / TILE_WIDTH).clamp(stored * TILE_WIDTH, count);
+    for index in stored * TILE_WIDTH..here {
+        let hashes = local_leaf_tile(at, store, index).await?;
+        roots.push(LeafTile::from_bytes(index, &hashes).expect("256 were read").1);
+    }
+    for tile in read_tiles(at, store, 0, here..count).await? {
         let (_, root) = LeafTile::from_bytes(tile.index, &tile.hashes).expect("its length was checked");
         roots.push(root);
     }

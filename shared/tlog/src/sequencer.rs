@@ -16,7 +16,7 @@ use crate::queue::{Answer, Batch, Followed, Pending, Queue, Recorded, Refreshed}
 use crate::reader::Reader;
 use crate::record::HeadRecord;
 use crate::tree::Growth;
-use crate::{AppendError, NewEntry, SignedTreeHead, State, Store, StoreError, Stored, Transaction, TreeHeadSigner};
+use crate::{AppendError, Content, NewEntry, Row, SignedTreeHead, State, Store, StoreError, Transaction, TreeHeadSigner};
 
 /// How many leaf hashes are read at a time when another writer's entries are taken over.
 const CATCH_UP_STEP: u64 = 65_536;
@@ -267,12 +267,16 @@ impl Sequencer {
     /// Whether these entries, and there are some, are in the store as they are here, times included.
     async fn holds(&self, entries: &[NewEntry]) -> bool {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return false };
-        let same = |(stored, entry): (&Stored, &NewEntry)| {
-            (stored.index, stored.time, &stored.data, &stored.extra)
-                == (entry.index, entry.time, &entry.leaf.data, &entry.leaf.extra)
+        let same = |(row, entry): (&Row, &NewEntry)| {
+            // What was moved since is compared by its hash: the object store is none of a batch's business.
+            let content = match &row.content {
+                Content::Here(leaf) => *leaf == entry.leaf,
+                Content::Moved { .. } => true,
+            };
+            content && (row.index, row.time, row.leaf_hash) == (entry.index, entry.time, entry.leaf_hash)
         };
-        let stored = self.store.entries(first.index..last.index + 1).await.unwrap_or_default();
-        stored.len() == entries.len() && stored.iter().zip(entries).all(same)
+        let rows = self.store.rows(first.index..last.index + 1).await.unwrap_or_default();
+        rows.len() == entries.len() && rows.iter().zip(entries).all(same)
     }
 
     /// Says once, for all who waited, what went wrong.
@@ -305,7 +309,7 @@ impl Sequencer {
     }
 }
 
-async fn find_known(transaction: &mut dyn Transaction, entries: &[Pending]) -> Result<HashMap<Hash, Stored>, StoreError> {
+async fn find_known(transaction: &mut dyn Transaction, entries: &[Pending]) -> Result<HashMap<Hash, Row>, StoreError> {
     let keys: Vec<_> = entries.iter().map(|entry| entry.key).collect();
     Ok(transaction.find(&keys).await?.into_iter().collect())
 }
@@ -320,13 +324,16 @@ fn build(fresh: &[&Pending], first: u64, time: Timestamp) -> Vec<NewEntry> {
 }
 
 /// Answers for entries that were there and entries that are there now, all covered by `head`.
-fn answers(known: HashMap<Hash, Stored>, entries: Vec<NewEntry>, head: &Arc<SignedTreeHead>) -> Vec<(Hash, Answer)> {
-    let known = known.into_iter().map(|(key, stored)| {
-        let (index, time) = (stored.index, stored.time);
-        (key, Ok(Recorded { index, time, duplicate: true, leaf: Arc::new(stored.into_leaf()), head: Arc::clone(head) }))
+fn answers(known: HashMap<Hash, Row>, entries: Vec<NewEntry>, head: &Arc<SignedTreeHead>) -> Vec<(Hash, Answer)> {
+    let known = known.into_iter().map(|(key, Row { index, time, content, .. })| {
+        let leaf = match content {
+            Content::Here(leaf) => Some(Arc::new(leaf)),
+            Content::Moved { .. } => None,
+        };
+        (key, Ok(Recorded { index, time, duplicate: true, leaf, head: Arc::clone(head) }))
     });
     let fresh = entries.into_iter().map(|NewEntry { index, time, dedup_key, leaf, .. }| {
-        (dedup_key, Ok(Recorded { index, time, duplicate: false, leaf: Arc::new(leaf), head: Arc::clone(head) }))
+        (dedup_key, Ok(Recorded { index, time, duplicate: false, leaf: Some(Arc::new(leaf)), head: Arc::clone(head) }))
     });
     known.chain(fresh).collect()
 }

@@ -1,9 +1,9 @@
 //! Between columns and what they mean, for every driver. A value that no row of ours can have is [`StoreError::Damaged`].
 
 use jiff::Timestamp;
-use merkle::Hash;
+use merkle::{Hash, TILE_WIDTH};
 
-use crate::{State, StoreError};
+use crate::{Content, Leaf, Row, State, StoreError};
 
 /// The integers of SQL are signed; no log grows to 2^63 entries.
 pub(crate) fn to_sql(number: u64) -> i64 {
@@ -24,6 +24,40 @@ pub(crate) fn time(milliseconds: i64) -> Result<Timestamp, StoreError> {
 
 pub(crate) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError + Copy {
     move |source| StoreError::Failed { doing, source: Box::new(source) }
+}
+
+/// An entry as it lies in a database that has moved what is below `moved`.
+pub(crate) fn entry_row(
+    moved: u64,
+    (index, milliseconds): (i64, i64),
+    leaf_hash: &[u8],
+    (data, extra): (Vec<u8>, Vec<u8>),
+) -> Result<Row, StoreError> {
+    let index = from_sql(index)?;
+    let content = if index < moved {
+        let extra = if extra.is_empty() { None } else { Some(hash(&extra)?) };
+        Content::Moved { extra }
+    } else {
+        Content::Here(Leaf { data, extra })
+    };
+    Ok(Row { index, time: time(milliseconds)?, leaf_hash: hash(leaf_hash)?, content })
+}
+
+/// The digests of a range of entries one behind the other, as the statement that drops their content takes them.
+pub(crate) fn digests(extras: &[Hash]) -> Vec<u8> {
+    extras.iter().flat_map(|digest| *digest.as_bytes()).collect()
+}
+
+/// Whether dropping content has changed as many rows as there must be: for each entry one, for 256 of them a tile.
+pub(crate) fn check_dropped(from: u64, to: u64, entries: u64, tiles: u64) -> Result<(), StoreError> {
+    let expected = to.saturating_sub(from);
+    if (entries, tiles) == (expected, expected / TILE_WIDTH) {
+        Ok(())
+    } else {
+        Err(StoreError::damaged(format!(
+            "between {from} and {to} there are {entries} entries and {tiles} leaf tiles to be dropped"
+        )))
+    }
 }
 
 /// The state row as it lies in a database.

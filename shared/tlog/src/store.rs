@@ -1,11 +1,13 @@
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use merkle::Hash;
+use objects::ObjectError;
 
-use crate::{Leaf, State};
+use crate::{Leaf, State, Tier};
 
 /// Where one log is kept.
 ///
@@ -49,8 +51,25 @@ pub trait Store: Send + Sync + Debug + 'static {
     /// As [`Store::state`]; besides, [`StoreError::Missing`] when there is no such log.
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError>;
 
-    /// Those of the entries with these indexes that are there, in order.
-    async fn entries(&self, range: Range<u64>) -> Result<Vec<Stored>, StoreError>;
+    /// Where complete bundles of entries are moved to, if they are.
+    fn tier(&self) -> Option<&Tier> {
+        None
+    }
+
+    /// How far entries have been moved: what is below this index, a multiple of 256, has no content here any more, and no leaf tiles. It
+    /// never goes down.
+    async fn moved(&self) -> Result<u64, StoreError>;
+
+    /// Those of the entries with these indexes that are there, in order, each with its content or without, as it lies in the database.
+    async fn rows(&self, range: Range<u64>) -> Result<Vec<Row>, StoreError>;
+
+    /// Those of the entries with these indexes that are there, in order, wherever their content is.
+    ///
+    /// # Errors
+    /// [`StoreError::Moved`] when some were moved, and nobody said where to.
+    async fn entries(&self, range: Range<u64>) -> Result<Vec<Stored>, StoreError> {
+        self.rows(range).await?.into_iter().map(Row::into_stored).collect()
+    }
 
     /// The leaf hashes of those of the entries with these indexes that are there, in order, each with its index.
     async fn leaf_hashes(&self, range: Range<u64>) -> Result<Vec<(u64, Hash)>, StoreError>;
@@ -62,7 +81,8 @@ pub trait Store: Send + Sync + Debug + 'static {
     /// leaf hash. Through an index of the database.
     async fn search(&self, key: &str, from: u64, limit: u32) -> Result<Vec<(u64, Hash)>, StoreError>;
 
-    /// Those of the full tiles of a tile level with these numbers that are there, in order.
+    /// Those of the full tiles of a tile level with these numbers that are there, in order. Leaf tiles go with the content of their
+    /// entries.
     async fn tiles(&self, level: u8, range: Range<u64>) -> Result<Vec<FullTile>, StoreError>;
 
     /// The lowest and the highest index of an entry, found without reading them all; none without entries.
@@ -78,8 +98,11 @@ pub trait Transaction: Send {
     /// The state row, as it was when it was locked.
     fn state(&self) -> &State;
 
+    /// How far entries have been moved, as it was when the state row was locked: see [`Store::moved`].
+    fn moved(&self) -> u64;
+
     /// The entries that are in the log under one of these dedup keys, each with its key, in any order.
-    async fn find(&mut self, dedup_keys: &[Hash]) -> Result<Vec<(Hash, Stored)>, StoreError>;
+    async fn find(&mut self, dedup_keys: &[Hash]) -> Result<Vec<(Hash, Row)>, StoreError>;
 
     /// Adds entries, each with its search keys. That index and dedup key are unique is for the database to enforce; a search key that
     /// an entry has twice is written once.
@@ -88,6 +111,13 @@ pub trait Transaction: Send {
     /// Adds tiles that are complete.
     async fn insert_tiles(&mut self, tiles: &[FullTile]) -> Result<(), StoreError>;
 
+    /// Drops what was put elsewhere: the content of the entries from [`Transaction::moved`] up to `to`, a multiple of 256, and their leaf
+    /// tiles. Of each entry's `extra` its digest stays, unless it was empty; `extras` has one for each, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when some of it is not there.
+    async fn drop_content(&mut self, to: u64, extras: &[Hash]) -> Result<(), StoreError>;
+
     /// Replaces the state row.
     async fn update(&mut self, state: &State) -> Result<(), StoreError>;
 
@@ -95,7 +125,43 @@ pub trait Transaction: Send {
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 
-/// An entry as it is kept.
+/// An entry as it lies in a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Where it is.
+    pub index: u64,
+    /// When it was logged, in whole milliseconds.
+    pub time: Timestamp,
+    /// SHA-256(0x00 ‖ data).
+    pub leaf_hash: Hash,
+    /// Its bytes, or what is left of them.
+    pub content: Content,
+}
+
+/// What a database has of an entry's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// All of them.
+    Here(Leaf),
+    /// They are in an object store.
+    Moved {
+        /// SHA-256 of what is kept beside the leaf data; none when that is empty.
+        extra: Option<Hash>,
+    },
+}
+
+impl Row {
+    /// The entry, when its content is here.
+    pub(crate) fn into_stored(self) -> Result<Stored, StoreError> {
+        let Self { index, time, content, .. } = self;
+        match content {
+            Content::Here(Leaf { data, extra }) => Ok(Stored { index, time, data, extra }),
+            Content::Moved { .. } => Err(StoreError::Moved { index }),
+        }
+    }
+}
+
+/// An entry as it was logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// Where it is.
@@ -106,12 +172,6 @@ pub struct Stored {
     pub data: Vec<u8>,
     /// What is kept beside it.
     pub extra: Vec<u8>,
-}
-
-impl Stored {
-    pub(crate) fn into_leaf(self) -> Leaf {
-        Leaf { data: self.data, extra: self.extra }
-    }
 }
 
 /// An entry to be kept.
@@ -160,6 +220,29 @@ pub enum StoreError {
     /// The log was never created.
     #[error("the log is not there")]
     Missing,
+    /// The content of an entry was moved to an object store, and none is configured.
+    #[error("entry {index} was moved to an object store, and none is configured")]
+    Moved {
+        /// Which entry.
+        index: u64,
+    },
+    /// The object store said no, or nothing for too long.
+    #[error("{doing}")]
+    Objects {
+        /// What was being done.
+        doing: &'static str,
+        /// What it said.
+        #[source]
+        source: Arc<ObjectError>,
+    },
+    /// An object that must be there is missing, or not what was put there.
+    #[error("object {name} {what}")]
+    Object {
+        /// Which: where, and its name.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// What was read cannot have been written by the log.
     #[error("{what}")]
     Damaged {
@@ -169,6 +252,23 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The stable code, an anchor in the error reference.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Moved { .. } => "log_objects_unset",
+            Self::Objects { .. } => "log_objects_failed",
+            Self::Object { .. } => "log_object_damaged",
+            Self::Failed { .. } | Self::Exists | Self::Missing | Self::Damaged { .. } => "log_store_failed",
+        }
+    }
+
+    /// Whether only old entries cannot be read, for as long as a service does not answer: the same request may be answered later.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Objects { .. })
+    }
+
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged { what: what.into() }
     }

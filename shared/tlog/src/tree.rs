@@ -192,6 +192,10 @@ impl LeafTile {
         row.get((node.index as usize) & (row.len() - 1)).copied()
     }
 
+    pub(crate) fn leaf_hashes(&self) -> &[Hash] {
+        &self.rows[0]
+    }
+
     /// The first `width` leaf hashes.
     pub(crate) fn leaves(&self, width: u16) -> Vec<u8> {
         self.rows[0][..usize::from(width)].iter().flat_map(|hash| *hash.as_bytes()).collect()

@@ -204,9 +204,14 @@ fn faulty(target: &str, fault: &TileFault) -> Failure {
 
 fn damaged(log: &str, error: &dyn Explain) -> Failure {
     // What is wrong with the log is a finding; that it could not be looked at is not.
-    const UNCHECKED: [&str; 4] = ["log_store_failed", "log_key_file", "database_in_use", "database_missing"];
+    const UNCHECKED: [&str; 6] =
+        ["log_store_failed", "log_objects_failed", "log_objects_unset", "log_key_file", "database_in_use", "database_missing"];
     let mut failure = Failure::explained(error).detail(format!("log       {log}"));
-    failure.set_exit(if UNCHECKED.contains(&error.code()) { Exit::Failed } else { Exit::Refused });
+    failure.set_exit(if UNCHECKED.contains(&error.code()) || error.code().starts_with("objects_") {
+        Exit::Failed
+    } else {
+        Exit::Refused
+    });
     failure
 }
 

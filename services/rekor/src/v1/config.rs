@@ -1,7 +1,10 @@
 //! Configuration of a Rekor v1 log.
 
 use chassis::config::{DatabasePlace, FilePath, ListenConfig};
+use objects::ObjectsConfig;
 use serde::{Deserialize, Serialize};
+
+use crate::start::default_keep_entries;
 
 /// Section `rekor_v1` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -21,6 +24,13 @@ pub struct Config {
     /// otherwise, and nowhere for a Postgres database. On another disk it also finds out a rollback of the whole folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_record: Option<FilePath>,
+    /// Where complete bundles of entries are moved to from the database, below `rekor-v1/`, or the like with its number for a later shard: a
+    /// folder or a bucket. They stay in the database unless it is said; once some were moved, it must be said for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<ObjectsConfig>,
+    /// So many of the newest entries stay in the database all the same.
+    #[serde(default = "default_keep_entries")]
+    pub keep_entries: u64,
     /// The log's private key, PKCS#8 PEM, ECDSA P-256.
     pub key: FilePath,
 }

@@ -15,7 +15,7 @@ use pki::KeyKind;
 use serde_json::json;
 use tlog::{Database, Log, OpenError, Published};
 
-use super::start::{Identity, LOG_NAME, identify, stored_tree};
+use super::start::{Identity, LOG_NAME, identify, moving, stored_tree};
 use super::submission::EntrySubmission;
 use super::{Config, StartError, TreeId};
 use crate::host::host_of;
@@ -81,7 +81,8 @@ pub async fn freeze(
 ) -> Result<Frozen, StartError> {
     let host = host_of(&config.public_url)?;
     let database = Database::open(&address(&config.database, config.database_password_file.as_ref())?).await?;
-    let store = database.log(&log_name(LOG_NAME, shard));
+    let name = log_name(LOG_NAME, shard);
+    let store = moving(config).with(database.log(&name), &name).await?;
     let (_, signer) = identify(&host, stored_tree(store.as_ref(), &host).await?, Arc::new(FileKey::load(key)?))?;
     let published =
         Published { anchor: published, record: record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard) };
@@ -101,7 +102,8 @@ async fn make(config: &Config, shard: u32, key: &Path, clock: Arc<dyn Clock>, ex
     let host = host_of(&config.public_url)?;
     let key: Arc<dyn Signer> = Arc::new(FileKey::load(key)?);
     let database = Database::open_or_create(&address(&config.database, config.database_password_file.as_ref())?).await?;
-    let store = database.log(&log_name(LOG_NAME, shard));
+    let name = log_name(LOG_NAME, shard);
+    let store = moving(config).with(database.log(&name), &name).await?;
     let kept = match existing {
         // That there is one is said by the engine.
         Existing::Refused => None,

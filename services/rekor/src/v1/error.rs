@@ -135,6 +135,8 @@ enum Verdict {
     Exists(&'static str),
     /// 503: the same request will be taken later.
     Later(&'static str, Duration),
+    /// 503: a service that we need does not answer; the operator finds the causes in the log.
+    Unanswered(&'static str),
     /// The operator has to change something, and finds the causes in the log.
     Failed(&'static str),
 }
@@ -163,7 +165,9 @@ impl ApiError {
             Self::KeyFormat | Self::Key(_) => Verdict::Refused(BAD, "search_key"),
             Self::Log(error) => append_verdict(error),
             // What is out of range was so when it was asked: sizes are checked against the published tree first.
-            Self::Read(_) | Self::Store(_) => Verdict::Failed("log_store_failed"),
+            Self::Read(ReadError::Store(error)) | Self::Store(error) if error.is_passing() => Verdict::Unanswered(error.code()),
+            Self::Read(ReadError::Store(error)) | Self::Store(error) => Verdict::Failed(error.code()),
+            Self::Read(ReadError::OutOfRange(_) | ReadError::Beyond { .. }) => Verdict::Failed("log_store_failed"),
             Self::Sign(_) => Verdict::Failed("log_sign_failed"),
             Self::Proof { .. } => Verdict::Failed("log_proof"),
         }
@@ -192,6 +196,7 @@ fn append_verdict(error: &AppendError) -> Verdict {
         AppendError::ClockStepped(_) | AppendError::Closed => Verdict::Later(error.code(), SOON),
         // No status that clients try again on: it will never be otherwise.
         AppendError::Frozen => Verdict::Refused(StatusCode::BAD_REQUEST, error.code()),
+        AppendError::Store(source) if source.is_passing() => Verdict::Unanswered(source.code()),
         AppendError::Sign(_) | AppendError::Store(_) => Verdict::Failed(error.code()),
     }
 }
@@ -207,6 +212,12 @@ impl IntoResponse for ApiError {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
                 let mut response = problem(status, status.as_u16(), code, &self.message());
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+                (code, response)
+            }
+            Verdict::Unanswered(code) => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                let mut response = problem(status, status.as_u16(), code, &self.to_string());
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
                 (code, response)
             }
             // The causes of our own failures name files and databases: the caller gets the first layer.

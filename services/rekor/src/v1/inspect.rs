@@ -7,7 +7,7 @@ use keys::{FileKey, Signer};
 use tlog::{CheckReport, Depth, GivenUp, RollbackError, Store, accept_rollback, check_log_to};
 
 use super::Config;
-use super::start::{LOG_NAME, identify, stored_tree};
+use super::start::{LOG_NAME, identify, moving, stored_tree};
 use crate::host::host_of;
 use crate::start::{SharedDatabase, StartError, log_name, record_of};
 
@@ -71,7 +71,8 @@ async fn parts(
 ) -> Result<(Arc<dyn Store>, tlog::NoteSigner), StartError> {
     let host = host_of(&config.public_url)?;
     let key: Arc<dyn Signer> = Arc::new(FileKey::load(key)?);
-    let store = database.log(&log_name(LOG_NAME, shard));
+    let name = log_name(LOG_NAME, shard);
+    let store = moving(config).beside(database.log(&name), &name).await?;
     let tree = stored_tree(store.as_ref(), &host).await?;
     let (_, signer) = identify(&host, tree, key)?;
     Ok((store, signer))

@@ -9,12 +9,12 @@ use keys::{FileKey, Signer};
 use merkle::Hash;
 use note::{Checkpoint, split_rekor_v1_origin};
 use pki::PublicKey;
-use tlog::{AppendError, Log, NoteSigner, OpenError, Published, SignedTreeHead, Store, StoreError, TreeHeadSigner as _};
+use tlog::{AppendError, Form, Log, NoteSigner, OpenError, Published, SignedTreeHead, Store, StoreError, TreeHeadSigner as _};
 
 use super::view::Shard;
 use super::{App, Config, ShardConfig, TreeId, metric, router};
 use crate::host::host_of;
-use crate::start::{DatabaseAnswers, SharedDatabase, StartError, log_name, record_of};
+use crate::start::{DatabaseAnswers, Moving, SharedDatabase, StartError, log_name, record_of};
 
 /// Name of this log in the database that it shares with the other face.
 pub(super) const LOG_NAME: &str = "rekor-v1";
@@ -76,7 +76,8 @@ pub async fn open_shards(
     for (number, key) in (1..).zip(keys) {
         let host = host_of(&config.public_url)?;
         let key: Arc<dyn Signer> = Arc::new(FileKey::load(key)?);
-        let store = database.log(&log_name(LOG_NAME, number));
+        let name = log_name(LOG_NAME, number);
+        let store = moving(config).with(database.log(&name), &name).await?;
         let tree = stored_tree(store.as_ref(), &host).await?;
         let (identity, signer) = identify(&host, tree, key.clone())?;
         let known = published.get(shards.len()).cloned().flatten();
@@ -146,6 +147,11 @@ impl RekorV1 {
     pub(super) fn database_of_tests(&self) -> &SharedDatabase {
         &self.database
     }
+}
+
+/// What is moved from a tree: entries can be larger than any bundle of `tlog-tiles` takes.
+pub(super) fn moving(config: &Config) -> Moving<'_> {
+    Moving { objects: config.objects.as_ref(), form: Form::Leaves, keep_entries: config.keep_entries }
 }
 
 /// Who the log is, and what signs for it.

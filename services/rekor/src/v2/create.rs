@@ -12,7 +12,7 @@ use pki::KeyKind;
 use tlog::{Database, Log, OpenError, Published};
 
 use super::Config;
-use super::start::{Identity, LOG_NAME, identify};
+use super::start::{Identity, LOG_NAME, identify, moving};
 use super::submission::HashedrekordSubmission;
 use crate::start::{Frozen, StartError, address, log_name, record_of};
 
@@ -63,7 +63,8 @@ pub async fn create(config: &Config, clock: Arc<dyn Clock>) -> Result<Created, S
 pub async fn complete_shard(config: &Config, shard: u32, clock: Arc<dyn Clock>) -> Result<Created, StartError> {
     let (identity, signer) = identify(config)?;
     let database = Database::open(&address(&config.database, config.database_password_file.as_ref())?).await?;
-    let store = database.log(&log_name(LOG_NAME, shard));
+    let name = log_name(LOG_NAME, shard);
+    let store = moving(config).with(database.log(&name), &name).await?;
     let (log, made) = match Log::open(store.clone(), signer.clone(), clock.clone(), None).await {
         Ok(log) => (log, false),
         Err(OpenError::Missing { .. }) => (Log::create(store, signer, clock).await?, true),
@@ -88,7 +89,9 @@ pub async fn freeze(
     let database = Database::open(&address(&config.database, config.database_password_file.as_ref())?).await?;
     let published =
         Published { anchor: published, record: record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard) };
-    let log = Log::open(database.log(&log_name(LOG_NAME, shard)), signer, clock, published).await?;
+    let name = log_name(LOG_NAME, shard);
+    let store = moving(config).with(database.log(&name), &name).await?;
+    let log = Log::open(store, signer, clock, published).await?;
     let frozen = Frozen::now(log).await?;
     database.close().await;
     Ok(frozen)

@@ -43,6 +43,8 @@ enum Verdict {
     Later(&'static str, Duration),
     /// 405, plain text: never again in this log.
     Frozen(&'static str),
+    /// 503: a service that we need does not answer; the operator finds the causes in the log.
+    Unanswered(&'static str),
     /// 500: the operator has to change something.
     Failed(&'static str),
 }
@@ -58,9 +60,11 @@ impl WriteError {
                 AppendError::Overloaded { retry_after } => Verdict::Later(error.code(), *retry_after),
                 AppendError::ClockStepped(_) | AppendError::Closed => Verdict::Later(error.code(), SOON),
                 AppendError::Frozen => Verdict::Frozen(error.code()),
+                AppendError::Store(source) if source.is_passing() => Verdict::Unanswered(source.code()),
                 AppendError::Sign(_) | AppendError::Store(_) => Verdict::Failed(error.code()),
             },
             Self::NotCosigned(_) => Verdict::Later("log_not_cosigned", SOON),
+            Self::Reprove(ReadError::Store(error)) if error.is_passing() => Verdict::Unanswered(error.code()),
             Self::Reprove(_) => Verdict::Failed("log_store_failed"),
             Self::Proof { .. } => Verdict::Failed("log_proof"),
         }
@@ -83,6 +87,12 @@ impl IntoResponse for WriteError {
             Verdict::Frozen(code) => {
                 const TEXT: &str = "This log has been frozen, please switch to the latest log.\n";
                 Failure::new(code, &self).attach((StatusCode::METHOD_NOT_ALLOWED, TEXT).into_response())
+            }
+            Verdict::Unanswered(code) => {
+                let message = format!("reached max pushback; retry: {}", coded(code, &self.to_string()));
+                let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, &message);
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+                Failure::new(code, &self).attach(response)
             }
             // The causes of our own failures name files and databases: they go to the log, the caller gets the first layer.
             Verdict::Failed(code) => {

@@ -96,7 +96,8 @@ impl IntoResponse for ReadError {
         let (status, code, reason) = match &self {
             Self::NotThere => (StatusCode::NOT_FOUND, Code::NotFound, "tile_not_found"),
             Self::NotCosigned(_) => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "log_not_cosigned"),
-            Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown, "log_store_failed"),
+            Self::Store(error) if error.is_passing() => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, error.code()),
+            Self::Store(error) => (StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown, error.code()),
         };
         let mut response = problem(status, code, &coded(reason, &self.to_string()));
         // What is missing now may be there in a second.

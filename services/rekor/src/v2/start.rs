@@ -10,13 +10,13 @@ use keys::{FileKey, Signer as _};
 use merkle::Hash;
 use note::{Checkpoint, NoteKey, VerifierKey};
 use pki::{KeyKind, PublicKey};
-use tlog::{AppendError, Limits, Log, NoteSigner, Published, SignedTreeHead, TreeHeadSigner, UnsuitableSigner};
+use tlog::{AppendError, Form, Limits, Log, NoteSigner, Published, SignedTreeHead, TreeHeadSigner, UnsuitableSigner};
 
 use super::bundles::Bundles;
 use super::export::{Export, Folder};
 use super::origin::origin_of;
 use super::{App, Config, metric, router};
-use crate::start::{DatabaseAnswers, SharedDatabase, StartError, log_name, record_of};
+use crate::start::{DatabaseAnswers, Moving, SharedDatabase, StartError, log_name, record_of};
 use crate::witness::{Plan, Witnesses};
 
 /// Name of this log in the database that it shares with the other faces.
@@ -90,7 +90,8 @@ pub async fn open_shard(
     let limits = Limits { entry_bytes: MAX_BODY, ..Limits::default() };
     let published =
         Published { anchor: published, record: record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard) };
-    let store = database.log(&log_name(LOG_NAME, shard));
+    let name = log_name(LOG_NAME, shard);
+    let store = moving(config).with(database.log(&name), &name).await?;
     let log = Log::open_with(store, Arc::clone(&signer), clock, published, limits).await?;
     metric::announce();
     let bundles = Bundles::new(u64::from(config.bundle_cache_mib) << 20);
@@ -153,6 +154,11 @@ impl RekorV2 {
     pub(super) fn app(&self) -> &App {
         &self.app
     }
+}
+
+/// What is moved from the log: bundles as they are published.
+pub(super) fn moving(config: &Config) -> Moving<'_> {
+    Moving { objects: config.objects.as_ref(), form: Form::TlogTiles, keep_entries: config.keep_entries }
 }
 
 /// Who the log is, and what signs for it.

@@ -4,18 +4,20 @@ use merkle::Hash;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use crate::sql::{StateColumns, failed, from_sql, hash, time};
-use crate::{FullTile, State, StoreError, Stored};
+use crate::sql::{StateColumns, entry_row, failed, from_sql, hash};
+use crate::{FullTile, Row, State, StoreError};
 
-/// `idx, time, data, extra` of an entry.
-pub(super) fn stored(row: &PgRow) -> Result<Stored, StoreError> {
+/// `idx, time, leaf_hash, data, extra` of an entry, in a log that has moved what is below `moved`.
+pub(super) fn entry(row: &PgRow, moved: u64) -> Result<Row, StoreError> {
     let failed = failed("reading an entry");
-    Ok(Stored {
-        index: from_sql(row.try_get("idx").map_err(failed)?)?,
-        time: time(row.try_get("time").map_err(failed)?)?,
-        data: row.try_get("data").map_err(failed)?,
-        extra: row.try_get("extra").map_err(failed)?,
-    })
+    let place = (row.try_get("idx").map_err(failed)?, row.try_get("time").map_err(failed)?);
+    let content = (row.try_get("data").map_err(failed)?, row.try_get("extra").map_err(failed)?);
+    entry_row(moved, place, row.try_get("leaf_hash").map_err(failed)?, content)
+}
+
+/// `moved` of a log.
+pub(super) fn moved(row: &PgRow) -> Result<u64, StoreError> {
+    from_sql(row.try_get("moved").map_err(failed("reading how far entries were moved"))?)
 }
 
 /// `idx, leaf_hash` of an entry.

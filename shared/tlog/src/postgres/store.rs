@@ -8,10 +8,10 @@ use sqlx::{Postgres, Row as _};
 
 use super::Database;
 use super::connection::within;
-use super::rows::{indexed_hash, state, stored, tile};
+use super::rows::{entry, indexed_hash, moved, state, tile};
 use super::transaction::PostgresTransaction;
 use crate::sql::{failed, from_sql, to_sql};
-use crate::{FullTile, State, Store, StoreError, Stored, Transaction};
+use crate::{FullTile, Row, State, Store, StoreError, Transaction};
 
 /// One log in a [`Database`].
 #[derive(Debug, Clone)]
@@ -91,10 +91,17 @@ impl Store for PostgresStore {
         Ok(Box::new(PostgresTransaction::begin(connection, &self.name).await?))
     }
 
-    async fn entries(&self, range: Range<u64>) -> Result<Vec<Stored>, StoreError> {
-        let select = "SELECT e.idx, e.time, e.data, e.extra FROM entry e \
-                      WHERE e.log = (SELECT id FROM log WHERE name = $1) AND e.idx >= $2 AND e.idx < $3 ORDER BY e.idx";
-        self.range("reading entries", select, range).await?.iter().map(stored).collect()
+    async fn moved(&self) -> Result<u64, StoreError> {
+        let select = "SELECT moved FROM log WHERE name = $1";
+        let rows = self.fetch("reading how far entries were moved", sqlx::query(select).bind(&self.name)).await?;
+        moved(rows.first().ok_or(StoreError::Missing)?)
+    }
+
+    async fn rows(&self, range: Range<u64>) -> Result<Vec<Row>, StoreError> {
+        // One statement, so that `moved` is that of the rows.
+        let select = "SELECT e.idx, e.time, e.leaf_hash, e.data, e.extra, l.moved FROM entry e JOIN log l ON l.id = e.log \
+                      WHERE l.name = $1 AND e.idx >= $2 AND e.idx < $3 ORDER BY e.idx";
+        self.range("reading entries", select, range).await?.iter().map(|row| entry(row, moved(row)?)).collect()
     }
 
     async fn leaf_hashes(&self, range: Range<u64>) -> Result<Vec<(u64, Hash)>, StoreError> {

@@ -7,10 +7,10 @@ use sqlx::{Postgres, Row as _};
 use tokio::runtime::Handle;
 
 use super::connection::within;
-use super::rows::{state, stored};
+use super::rows::{entry, moved, state};
 use super::store::search_key;
-use crate::sql::{failed, hash, to_sql};
-use crate::{FullTile, NewEntry, State, StoreError, Stored, Transaction};
+use crate::sql::{check_dropped, digests, failed, hash, to_sql};
+use crate::{FullTile, NewEntry, Row, State, StoreError, Transaction};
 
 /// A batch in a transaction that holds the state row.
 pub(super) struct PostgresTransaction {
@@ -21,6 +21,7 @@ pub(super) struct PostgresTransaction {
     whole: bool,
     log: i64,
     state: State,
+    moved: u64,
 }
 
 impl PostgresTransaction {
@@ -31,12 +32,12 @@ impl PostgresTransaction {
         // Read committed, whatever the database's default: after the wait the row is as the one who had it left it.
         let begin = sqlx::raw_sql("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
         within(doing, begin.execute(beginning.connection()?)).await?;
-        let lock = "SELECT id, origin, key_id, size, root, frontier, time, checkpoint, frozen, digest FROM log WHERE name = $1 FOR UPDATE";
+        let lock = "SELECT id, origin, key_id, size, root, frontier, time, checkpoint, frozen, digest, moved FROM log WHERE name = $1 FOR UPDATE";
         let row = within(doing, sqlx::query(lock).bind(name).fetch_optional(beginning.connection()?)).await?;
         let row = row.ok_or(StoreError::Missing)?;
         let log = row.try_get("id").map_err(failed(doing))?;
-        let state = state(&row)?;
-        Ok(Self { connection: beginning.0.take(), whole: true, log, state })
+        let (state, moved) = (state(&row)?, moved(&row)?);
+        Ok(Self { connection: beginning.0.take(), whole: true, log, state, moved })
     }
 
     async fn execute(&mut self, doing: &'static str, query: Query<'_, Postgres, PgArguments>) -> Result<u64, StoreError> {
@@ -70,12 +71,17 @@ impl Transaction for PostgresTransaction {
         &self.state
     }
 
-    async fn find(&mut self, dedup_keys: &[Hash]) -> Result<Vec<(Hash, Stored)>, StoreError> {
-        let select = "SELECT dedup_key, idx, time, data, extra FROM entry WHERE log = $1 AND dedup_key = ANY($2)";
+    fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    async fn find(&mut self, dedup_keys: &[Hash]) -> Result<Vec<(Hash, Row)>, StoreError> {
+        let select = "SELECT dedup_key, idx, time, leaf_hash, data, extra FROM entry WHERE log = $1 AND dedup_key = ANY($2)";
         let keys: Vec<&[u8]> = dedup_keys.iter().map(AsRef::as_ref).collect();
         let doing = "looking for duplicates";
         let rows = self.fetch(doing, sqlx::query(select).bind(self.log).bind(keys)).await?;
-        rows.iter().map(|row| Ok((hash(row.try_get("dedup_key").map_err(failed(doing))?)?, stored(row)?))).collect()
+        let key = |row: &PgRow| hash(row.try_get("dedup_key").map_err(failed(doing))?);
+        rows.iter().map(|row| Ok((key(row)?, entry(row, self.moved)?))).collect()
     }
 
     async fn insert_entries(&mut self, entries: &[NewEntry]) -> Result<(), StoreError> {
@@ -119,6 +125,23 @@ impl Transaction for PostgresTransaction {
             .bind(tiles.iter().map(|tile| to_sql(tile.index)).collect::<Vec<_>>())
             .bind(tiles.iter().map(|tile| tile.hashes.as_slice()).collect::<Vec<_>>());
         self.execute("inserting tiles", query).await?;
+        Ok(())
+    }
+
+    async fn drop_content(&mut self, to: u64, extras: &[Hash]) -> Result<(), StoreError> {
+        let (doing, from) = ("dropping what was moved", self.moved);
+        // The old versions of the rows are swept by the server's autovacuum, which makes room for new entries.
+        let update = "UPDATE entry SET data = '', \
+                      extra = CASE octet_length(extra) WHEN 0 THEN '' ELSE substr($4, (idx - $2)::integer * 32 + 1, 32) END \
+                      WHERE log = $1 AND idx >= $2 AND idx < $3";
+        let query = sqlx::query(update).bind(self.log).bind(to_sql(from)).bind(to_sql(to)).bind(digests(extras));
+        let entries = self.execute(doing, query).await?;
+        let delete = "DELETE FROM tile WHERE log = $1 AND level = 0 AND idx >= $2 / 256 AND idx < $3 / 256";
+        let tiles = self.execute(doing, sqlx::query(delete).bind(self.log).bind(to_sql(from)).bind(to_sql(to))).await?;
+        check_dropped(from, to, entries, tiles)?;
+        let update = "UPDATE log SET moved = $2 WHERE id = $1";
+        self.execute(doing, sqlx::query(update).bind(self.log).bind(to_sql(to))).await?;
+        self.moved = to;
         Ok(())
     }
 

@@ -5,11 +5,11 @@ use async_trait::async_trait;
 use merkle::Hash;
 use sqlx::Row as _;
 
-use super::rows::{state, stored};
+use super::rows::{entry, moved, state};
 use super::transaction::SqliteTransaction;
 use super::{Database, DatabaseError};
 use crate::sql::{failed, from_sql, hash, to_sql};
-use crate::{FullTile, State, Store, StoreError, Stored, Transaction};
+use crate::{FullTile, Row, State, Store, StoreError, Transaction};
 
 /// One log in a [`Database`].
 #[derive(Debug, Clone)]
@@ -46,8 +46,9 @@ impl SqliteStore {
     }
 }
 
-/// The columns of a state row, for [`state`].
-const STATE: &str = "SELECT id, origin, key_id, size, root, frontier, time, checkpoint, frozen, digest FROM log WHERE name = $1";
+/// The columns of a state row, for [`state`] and [`moved`].
+const STATE: &str =
+    "SELECT id, origin, key_id, size, root, frontier, time, checkpoint, frozen, digest, moved FROM log WHERE name = $1";
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -93,14 +94,22 @@ impl Store for SqliteStore {
         let row = sqlx::query(STATE).bind(&self.name).fetch_optional(&mut *transaction).await;
         let row = row.map_err(failed("reading the state"))?.ok_or(StoreError::Missing)?;
         let log = row.try_get("id").map_err(failed("reading the state"))?;
-        Ok(Box::new(SqliteTransaction::new(transaction, log, state(&row)?)))
+        Ok(Box::new(SqliteTransaction::new(transaction, log, state(&row)?, moved(&row)?)))
     }
 
-    async fn entries(&self, range: Range<u64>) -> Result<Vec<Stored>, StoreError> {
-        let select = "SELECT e.idx, e.time, e.data, e.extra FROM entry e JOIN log l ON l.id = e.log \
+    async fn moved(&self) -> Result<u64, StoreError> {
+        let row =
+            sqlx::query("SELECT moved FROM log WHERE name = $1").bind(&self.name).fetch_optional(self.database.readers()).await;
+        let row = row.map_err(failed("reading how far entries were moved"))?;
+        moved(&row.ok_or(StoreError::Missing)?)
+    }
+
+    async fn rows(&self, range: Range<u64>) -> Result<Vec<Row>, StoreError> {
+        // One statement, so that `moved` is that of the rows.
+        let select = "SELECT e.idx, e.time, e.leaf_hash, e.data, e.extra, l.moved FROM entry e JOIN log l ON l.id = e.log \
                       WHERE l.name = $1 AND e.idx >= $2 AND e.idx < $3 ORDER BY e.idx";
         let rows = self.range(select, range).await.map_err(failed("reading entries"))?;
-        rows.iter().map(stored).collect()
+        rows.iter().map(|row| entry(row, moved(row)?)).collect()
     }
 
     async fn leaf_hashes(&self, range: Range<u64>) -> Result<Vec<(u64, Hash)>, StoreError> {

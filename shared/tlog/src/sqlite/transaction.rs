@@ -4,20 +4,21 @@ use async_trait::async_trait;
 use merkle::Hash;
 use sqlx::{Row as _, Sqlite};
 
-use super::rows::stored;
-use crate::sql::{failed, hash, to_sql};
-use crate::{FullTile, NewEntry, State, StoreError, Stored, Transaction};
+use super::rows::entry;
+use crate::sql::{check_dropped, digests, failed, hash, to_sql};
+use crate::{FullTile, NewEntry, Row, State, StoreError, Transaction};
 
 /// A batch in the one write transaction that SQLite has.
 pub(super) struct SqliteTransaction {
     inner: sqlx::Transaction<'static, Sqlite>,
     log: i64,
     state: State,
+    moved: u64,
 }
 
 impl SqliteTransaction {
-    pub(super) fn new(inner: sqlx::Transaction<'static, Sqlite>, log: i64, state: State) -> Self {
-        Self { inner, log, state }
+    pub(super) fn new(inner: sqlx::Transaction<'static, Sqlite>, log: i64, state: State, moved: u64) -> Self {
+        Self { inner, log, state, moved }
     }
 
     async fn insert_chunk(&mut self, entries: &[NewEntry], statement: &'static str) -> Result<(), sqlx::Error> {
@@ -57,7 +58,11 @@ impl Transaction for SqliteTransaction {
         &self.state
     }
 
-    async fn find(&mut self, dedup_keys: &[Hash]) -> Result<Vec<(Hash, Stored)>, StoreError> {
+    fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    async fn find(&mut self, dedup_keys: &[Hash]) -> Result<Vec<(Hash, Row)>, StoreError> {
         let failed = failed("looking for duplicates");
         let mut found = Vec::new();
         let mut rest = dedup_keys;
@@ -69,7 +74,7 @@ impl Transaction for SqliteTransaction {
                 query = query.bind(key.as_ref());
             }
             for row in query.fetch_all(&mut *self.inner).await.map_err(&failed)? {
-                found.push((hash(row.try_get("dedup_key").map_err(&failed)?)?, stored(&row)?));
+                found.push((hash(row.try_get("dedup_key").map_err(&failed)?)?, entry(&row, self.moved)?));
             }
             rest = more;
         }
@@ -109,6 +114,25 @@ impl Transaction for SqliteTransaction {
                 .await
                 .map_err(failed("inserting a tile"))?;
         }
+        Ok(())
+    }
+
+    async fn drop_content(&mut self, to: u64, extras: &[Hash]) -> Result<(), StoreError> {
+        let failed = failed("dropping what was moved");
+        // A row that becomes shorter stays on its page, and the page in the file, half empty for ever. One that changes its id, even to
+        // the same, is deleted and inserted again: that fills the pages that stay, and frees the others for new entries.
+        let update = "UPDATE entry SET rowid = rowid, data = x'', \
+                      extra = CASE length(extra) WHEN 0 THEN x'' ELSE substr($4, (idx - $2) * 32 + 1, 32) END \
+                      WHERE log = $1 AND idx >= $2 AND idx < $3";
+        let query = sqlx::query(update).bind(self.log).bind(to_sql(self.moved)).bind(to_sql(to)).bind(digests(extras));
+        let entries = query.execute(&mut *self.inner).await.map_err(failed)?.rows_affected();
+        let delete = "DELETE FROM tile WHERE log = $1 AND level = 0 AND idx >= $2 / 256 AND idx < $3 / 256";
+        let query = sqlx::query(delete).bind(self.log).bind(to_sql(self.moved)).bind(to_sql(to));
+        let tiles = query.execute(&mut *self.inner).await.map_err(failed)?.rows_affected();
+        check_dropped(self.moved, to, entries, tiles)?;
+        let update = "UPDATE log SET moved = $2 WHERE id = $1";
+        sqlx::query(update).bind(self.log).bind(to_sql(to)).execute(&mut *self.inner).await.map_err(failed)?;
+        self.moved = to;
         Ok(())
     }
 
@@ -154,5 +178,5 @@ fn search_insert_text(rows: usize) -> String {
 
 fn find_text(keys: usize) -> String {
     let keys = vec!["?"; keys].join(", ");
-    format!("SELECT dedup_key, idx, time, data, extra FROM entry WHERE log = ? AND dedup_key IN ({keys})")
+    format!("SELECT dedup_key, idx, time, leaf_hash, data, extra FROM entry WHERE log = ? AND dedup_key IN ({keys})")
 }

@@ -31,7 +31,7 @@ impl Submission for Entry {
 }
 
 /// Under this every entry is found.
-const EVERY_ENTRY: &str = "every entry";
+pub const EVERY_ENTRY: &str = "every entry";
 
 /// An entry whose leaf is its content alone, as in Rekor v2: leaf hash and dedup key are one.
 #[derive(Debug, Clone)]

@@ -239,8 +239,8 @@ impl Original {
                 static COPIES: AtomicU32 = AtomicU32::new(0);
                 let name = format!("copy {}", COPIES.fetch_add(1, Ordering::Relaxed));
                 let copy = format!(
-                    "INSERT INTO log (name, origin, key_id, size, root, frontier, time, checkpoint, frozen, digest) \
-                     SELECT '{name}', origin, key_id, size, root, frontier, time, checkpoint, frozen, digest FROM log WHERE name = '{NAME}'; \
+                    "INSERT INTO log (name, origin, key_id, size, root, frontier, time, checkpoint, frozen, digest, moved) \
+                     SELECT '{name}', origin, key_id, size, root, frontier, time, checkpoint, frozen, digest, moved FROM log WHERE name = '{NAME}'; \
                      INSERT INTO entry SELECT c.id, e.idx, e.time, e.dedup_key, e.leaf_hash, e.data, e.extra \
                      FROM entry e JOIN log l ON l.id = e.log AND l.name = '{NAME}', log c WHERE c.name = '{name}'; \
                      INSERT INTO tile SELECT c.id, t.level, t.idx, t.hashes \

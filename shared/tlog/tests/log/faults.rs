@@ -1,11 +1,11 @@
 //! Each write of a batch fails, before it took effect and after; then the log is whole, and goes on.
 
 use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::common::{Entry, World, append_all, at, grow, numbers, verify};
 use crate::driver::{Driver, Home, Original, on_both};
+use crate::faulty::{Faults, FaultyStore, STEPS, Step, When};
 use async_trait::async_trait;
 use clock::ManualClock;
 use jiff::{SignedDuration, Timestamp};
@@ -13,10 +13,7 @@ use keys::SignError;
 use merkle::{Hash, verify_consistency};
 use note::Checkpoint;
 use proptest::prelude::*;
-use tlog::{
-    AppendError, Appended, FullTile, HeadError, Log, NewEntry, SignedTreeHead, State, Store, StoreError, Stored, Transaction,
-    TreeHead, TreeHeadSigner,
-};
+use tlog::{AppendError, Appended, HeadError, Log, SignedTreeHead, TreeHead, TreeHeadSigner};
 
 on_both!(
     each_step_of_a_batch_may_fail,
@@ -24,143 +21,6 @@ on_both!(
     a_commit_of_unknown_outcome_is_found_out_by_the_next_batch,
     whole_batches_fail_and_are_sent_again,
 );
-
-/// What a batch asks of its store and its signer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Begin,
-    Find,
-    Entries,
-    Tiles,
-    Update,
-    Commit,
-    Sign,
-}
-
-const STEPS: [Step; 7] = [Step::Begin, Step::Find, Step::Entries, Step::Tiles, Step::Update, Step::Commit, Step::Sign];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
-    /// It is not done.
-    Before,
-    /// It is done and reported as failed.
-    After,
-}
-
-/// What is going to fail, in order; each fails once.
-#[derive(Debug, Clone, Default)]
-struct Faults(Arc<Mutex<Vec<(Step, When)>>>);
-
-impl Faults {
-    fn plan(&self, faults: &[(Step, When)]) {
-        *self.0.lock().unwrap() = faults.to_vec();
-    }
-
-    fn spent(&self) -> bool {
-        self.0.lock().unwrap().is_empty()
-    }
-
-    fn hits(&self, step: Step, when: When) -> bool {
-        let mut planned = self.0.lock().unwrap();
-        let hit = planned.first() == Some(&(step, when));
-        if hit {
-            planned.remove(0);
-        }
-        hit
-    }
-
-    fn check(&self, step: Step, when: When) -> Result<(), StoreError> {
-        let failed = || StoreError::Failed { doing: "failing on purpose", source: format!("{step:?} {when:?}").into() };
-        if self.hits(step, when) { Err(failed()) } else { Ok(()) }
-    }
-}
-
-#[derive(Debug)]
-struct FaultyStore {
-    inner: Arc<dyn Store>,
-    faults: Faults,
-}
-
-struct FaultyTransaction {
-    inner: Box<dyn Transaction>,
-    faults: Faults,
-}
-
-#[async_trait]
-impl Store for FaultyStore {
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-    fn shared(&self) -> bool {
-        self.inner.shared()
-    }
-    async fn create(&self, state: &State) -> Result<(), StoreError> {
-        self.inner.create(state).await
-    }
-    async fn state(&self) -> Result<Option<State>, StoreError> {
-        self.inner.state().await
-    }
-    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        self.faults.check(Step::Begin, When::Before)?;
-        let inner = self.inner.begin().await?;
-        self.faults.check(Step::Begin, When::After)?;
-        Ok(Box::new(FaultyTransaction { inner, faults: self.faults.clone() }))
-    }
-    async fn entries(&self, range: Range<u64>) -> Result<Vec<Stored>, StoreError> {
-        self.inner.entries(range).await
-    }
-    async fn leaf_hashes(&self, range: Range<u64>) -> Result<Vec<(u64, Hash)>, StoreError> {
-        self.inner.leaf_hashes(range).await
-    }
-    async fn index_of(&self, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
-        self.inner.index_of(leaf_hash).await
-    }
-    async fn search(&self, key: &str, from: u64, limit: u32) -> Result<Vec<(u64, Hash)>, StoreError> {
-        self.inner.search(key, from, limit).await
-    }
-    async fn tiles(&self, level: u8, range: Range<u64>) -> Result<Vec<FullTile>, StoreError> {
-        self.inner.tiles(level, range).await
-    }
-    async fn extent(&self) -> Result<Option<(u64, u64)>, StoreError> {
-        self.inner.extent().await
-    }
-    async fn count(&self) -> Result<u64, StoreError> {
-        self.inner.count().await
-    }
-}
-
-#[async_trait]
-impl Transaction for FaultyTransaction {
-    fn state(&self) -> &State {
-        self.inner.state()
-    }
-    async fn find(&mut self, dedup_keys: &[Hash]) -> Result<Vec<(Hash, Stored)>, StoreError> {
-        self.faults.check(Step::Find, When::Before)?;
-        let found = self.inner.find(dedup_keys).await?;
-        self.faults.check(Step::Find, When::After)?;
-        Ok(found)
-    }
-    async fn insert_entries(&mut self, entries: &[NewEntry]) -> Result<(), StoreError> {
-        self.faults.check(Step::Entries, When::Before)?;
-        self.inner.insert_entries(entries).await?;
-        self.faults.check(Step::Entries, When::After)
-    }
-    async fn insert_tiles(&mut self, tiles: &[FullTile]) -> Result<(), StoreError> {
-        self.faults.check(Step::Tiles, When::Before)?;
-        self.inner.insert_tiles(tiles).await?;
-        self.faults.check(Step::Tiles, When::After)
-    }
-    async fn update(&mut self, state: &State) -> Result<(), StoreError> {
-        self.faults.check(Step::Update, When::Before)?;
-        self.inner.update(state).await?;
-        self.faults.check(Step::Update, When::After)
-    }
-    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        self.faults.check(Step::Commit, When::Before)?;
-        self.inner.commit().await?;
-        self.faults.check(Step::Commit, When::After)
-    }
-}
 
 /// Fails before, or signs another tree "after".
 struct FaultySigner {
@@ -227,7 +87,7 @@ impl Fixture {
     /// As after a crash: memory is gone, the store is what it is. What is planned to fail is for batches, and waits for the next one.
     async fn restart(&mut self) {
         self.log.clone().close().await;
-        let planned = std::mem::take(&mut *self.faults.0.lock().unwrap());
+        let planned = self.faults.take();
         self.log =
             self.world.open(Arc::new(FaultyStore { inner: self.store.store(), faults: self.faults.clone() })).await.unwrap();
         self.faults.plan(&planned);

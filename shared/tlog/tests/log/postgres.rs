@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use merkle::{Hash, Tile, leaf_hash, verify_inclusion};
 use testkit::{Postgres, Relay};
 use tlog::postgres::{Address, Database, DatabaseError, PostgresStore};
-use tlog::{AppendError, DatabaseAddress, FullTile, Log, NewEntry, State, Store, StoreError, Stored, Transaction};
+use tlog::{AppendError, DatabaseAddress, FullTile, Log, NewEntry, Row, State, Store, StoreError, Transaction};
 
 use crate::common::{Entry, Plain, World, append_all, grow, numbers, verify};
 
@@ -266,8 +266,11 @@ impl Store for CutStore {
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
         Ok(Box::new(CutTransaction { inner: self.inner.begin().await?, line: Arc::clone(&self.line) }))
     }
-    async fn entries(&self, range: Range<u64>) -> Result<Vec<Stored>, StoreError> {
-        self.inner.entries(range).await
+    async fn moved(&self) -> Result<u64, StoreError> {
+        self.inner.moved().await
+    }
+    async fn rows(&self, range: Range<u64>) -> Result<Vec<Row>, StoreError> {
+        self.inner.rows(range).await
     }
     async fn leaf_hashes(&self, range: Range<u64>) -> Result<Vec<(u64, Hash)>, StoreError> {
         self.inner.leaf_hashes(range).await
@@ -294,7 +297,10 @@ impl Transaction for CutTransaction {
     fn state(&self) -> &State {
         self.inner.state()
     }
-    async fn find(&mut self, dedup_keys: &[Hash]) -> Result<Vec<(Hash, Stored)>, StoreError> {
+    fn moved(&self) -> u64 {
+        self.inner.moved()
+    }
+    async fn find(&mut self, dedup_keys: &[Hash]) -> Result<Vec<(Hash, Row)>, StoreError> {
         self.inner.find(dedup_keys).await
     }
     async fn insert_entries(&mut self, entries: &[NewEntry]) -> Result<(), StoreError> {
@@ -302,6 +308,9 @@ impl Transaction for CutTransaction {
     }
     async fn insert_tiles(&mut self, tiles: &[FullTile]) -> Result<(), StoreError> {
         self.inner.insert_tiles(tiles).await
+    }
+    async fn drop_content(&mut self, to: u64, extras: &[Hash]) -> Result<(), StoreError> {
+        self.inner.drop_content(to, extras).await
     }
     async fn update(&mut self, state: &State) -> Result<(), StoreError> {
         self.inner.update(state).await

@@ -50,6 +50,8 @@ impl Fixture {
             http: ListenConfig::loopback(0),
             database: dir.path().join("rekor.db").into(),
             head_record: None,
+            objects: None,
+            keep_entries: 65_536,
             database_password_file: None,
             key: dir.path().join("rekor-v1.pem").into(),
         };

@@ -93,6 +93,8 @@ async fn both_faces_live_in_one_file_each_with_a_tree_of_its_own() {
         http: ListenConfig::loopback(0),
         database: fixture.config.database.clone(),
         head_record: None,
+        objects: None,
+        keep_entries: 65_536,
         database_password_file: None,
         key: fixture.dir.path().join("rekor-v2.pem").into(),
         bundle_cache_mib: 1,
