@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
+use crate::TestCa;
 use crate::peer::free_port;
 
 /// A server with one superuser, `chancery`, that listens at a socket in its folder, where everybody is believed, and at loopback, where
@@ -22,6 +23,8 @@ pub struct Postgres {
     port: u16,
     programs: PathBuf,
     databases: AtomicU32,
+    /// Who vouches for its certificate, where it has one.
+    authority: Option<PathBuf>,
     /// Waits for the end of its input, which comes with the end of this process if not before, and cleans up.
     guardian: Child,
 }
@@ -49,13 +52,35 @@ impl Postgres {
     /// Postgres is not installed, and the panic says by which command it is; or it does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// One that offers TLS at loopback, with a certificate for these names or addresses.
+    ///
+    /// # Panics
+    /// As [`Postgres::start`].
+    #[must_use]
+    pub fn start_with_tls(names: &[&str]) -> Self {
+        Self::start_with(Some(names))
+    }
+
+    fn start_with(names: Option<&[&str]>) -> Self {
         let programs = programs();
         let folder = TempDir::with_prefix("chancery-postgres-").expect("a temporary folder can be made").keep();
         let (guardian, port) = (guard(&programs, &folder), free_port());
-        let server = Self { folder, port, programs, databases: AtomicU32::new(0), guardian };
+        let mut server = Self { folder, port, programs, databases: AtomicU32::new(0), authority: None, guardian };
         fs::write(server.password_file(), "correct horse").expect("the password can be written");
         let owned_by_them = if is_root() { user_id() } else { None };
-        for path in [&server.folder, &server.password_file()] {
+        let mut theirs = vec![server.folder.clone(), server.password_file()];
+        if let Some(names) = names {
+            let authority = TestCa::new("databases");
+            let (certificate, key) = authority.server(names).write(&server.folder, "server");
+            // It refuses a key that others may read.
+            fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("a new file's rights can be changed");
+            server.authority = Some(authority.write(&server.folder, "ca"));
+            theirs.extend([certificate, key]);
+        }
+        for path in theirs {
             chown(path, owned_by_them, None).expect("a new file can be given away");
         }
         let mut initdb = server.program("initdb");
@@ -105,6 +130,15 @@ impl Postgres {
         self.folder.join("password")
     }
 
+    /// The certificate of the authority that vouches for its certificate.
+    ///
+    /// # Panics
+    /// It was started without one.
+    #[must_use]
+    pub fn ca_file(&self) -> &Path {
+        self.authority.as_deref().expect("it was started with TLS")
+    }
+
     /// Runs statements in the database with this name or URL, and returns what they select, one row a line.
     ///
     /// # Panics
@@ -152,8 +186,11 @@ impl Postgres {
 
     fn control(&self, what: &str, mode: &str) {
         let mut control = self.program("pg_ctl");
-        let listen =
-            format!("-k {} -p {} -c listen_addresses=127.0.0.1 -c max_connections=200", self.folder.display(), self.port);
+        let folder = self.folder.display();
+        let mut listen = format!("-k {folder} -p {} -c listen_addresses=127.0.0.1 -c max_connections=200", self.port);
+        if self.authority.is_some() {
+            listen += &format!(" -c ssl=on -c ssl_cert_file={folder}/server.crt -c ssl_key_file={folder}/server.key");
+        }
         control.arg(what).arg("-D").arg(self.data()).arg("-l").arg(self.folder.join("log"));
         control.args(["-m", mode, "-w", "-t", "60", "-o", &listen]);
         self.run(control);

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::str::FromStr as _;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -8,11 +9,14 @@ use url::Url;
 /// Where a database is: `postgres://USER@HOST:PORT/NAME`, without a password in it.
 ///
 /// The line to any host but this one is TLS with a certificate that is checked, name and all, unless the URL says `sslmode=verify-ca` or
-/// `sslmode=disable`. The modes that encrypt and believe anybody are refused: they look like protection and are none.
+/// `sslmode=disable`. The modes that encrypt and believe anybody are refused: they look like protection and are none. Believed are the
+/// authorities in the file `sslrootcert`, or, where none is named, those of this machine; besides, always, the public ones.
 #[derive(Clone)]
 pub struct Address {
     options: Box<PgConnectOptions>,
     shown: String,
+    /// Parameter and path.
+    files: Vec<(&'static str, PathBuf)>,
 }
 
 /// A text that is no address.
@@ -33,6 +37,9 @@ pub enum AddressError {
     /// A parameter that is not taken.
     #[error("it has the parameter {0}; expected only host, sslmode, sslrootcert, sslcert and sslkey")]
     Parameter(String),
+    /// A file that would be looked for wherever the process was started.
+    #[error("it has {0} with a relative path; expected an absolute one")]
+    RelativeFile(&'static str),
     /// A mode of TLS that does not protect.
     #[error("it has sslmode={0}, which does not check whom it talks to; expected verify-full, verify-ca or disable")]
     TlsMode(String),
@@ -40,6 +47,9 @@ pub enum AddressError {
 
 /// What a URL may say after its question mark.
 const PARAMETERS: [&str; 5] = ["host", "sslmode", "sslrootcert", "sslcert", "sslkey"];
+
+/// Those that name a file, PEM.
+const FILES: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
 
 impl Address {
     /// Whether this is meant to be an address of Postgres, right or wrong, rather than the path of a file.
@@ -68,9 +78,10 @@ impl Address {
         }
         let host = host(&url).ok_or(AddressError::Host)?;
         let mode = tls_mode(&url, &host)?;
+        let files = files(&url)?;
         let options = PgConnectOptions::from_str(text).map_err(|error| AddressError::Url(error.to_string()))?;
         let options = options.ssl_mode(mode).application_name("chancery");
-        Ok(Self { shown: shown(&options), options: Box::new(options) })
+        Ok(Self { shown: shown(&options), options: Box::new(options), files })
     }
 
     /// With the password of its user.
@@ -79,8 +90,28 @@ impl Address {
         Self { options: Box::new(self.options.password(password)), ..self }
     }
 
+    /// How to connect. Reads the machine's authorities where they count.
     pub(super) fn options(&self) -> PgConnectOptions {
-        self.options.as_ref().clone()
+        let options = self.options.as_ref().clone();
+        let checked = matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
+        if checked && !self.files.iter().any(|(parameter, _)| *parameter == "sslrootcert") {
+            options.ssl_root_cert_from_pem(machine_authorities())
+        } else {
+            options
+        }
+    }
+
+    /// Looks whether each file that was named can be read and is PEM: otherwise a connection fails in words that name none of them, and
+    /// a file without any certificate is taken for an authority less.
+    pub(super) fn check_files(&self) -> Result<(), String> {
+        for (parameter, path) in &self.files {
+            let text = std::fs::read_to_string(path).map_err(|error| format!("{parameter} {}: {error}", path.display()))?;
+            let begins = if *parameter == "sslkey" { "PRIVATE KEY-----" } else { "-----BEGIN CERTIFICATE-----" };
+            if !text.contains(begins) {
+                return Err(format!("{parameter} {}: there is no {} in it", path.display(), begins.trim_matches('-')));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -113,6 +144,28 @@ fn tls_mode(url: &Url, host: &str) -> Result<PgSslMode, AddressError> {
         None if is_here(host) => Ok(PgSslMode::Disable),
         None => Ok(PgSslMode::VerifyFull),
     }
+}
+
+fn files(url: &Url) -> Result<Vec<(&'static str, PathBuf)>, AddressError> {
+    let named = |parameter: &'static str| {
+        let (_, path) = url.query_pairs().find(|(key, _)| *key == parameter)?;
+        Some((parameter, PathBuf::from(path.into_owned())))
+    };
+    let files: Vec<_> = FILES.into_iter().filter_map(named).collect();
+    match files.iter().find(|(_, path)| !path.is_absolute()) {
+        Some((parameter, _)) => Err(AddressError::RelativeFile(parameter)),
+        None => Ok(files),
+    }
+}
+
+/// As everything else here trusts them: the system's, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`. What cannot be read is left out.
+fn machine_authorities() -> Vec<u8> {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::debug!(%error, "a part of the machine's certificate store cannot be read");
+    }
+    let pem = |der: &[u8]| pem::encode(&pem::Pem::new("CERTIFICATE", der));
+    found.certs.iter().map(|certificate| pem(certificate)).collect::<String>().into_bytes()
 }
 
 /// Whether the line stays on this machine: a socket's folder, or loopback.
@@ -164,6 +217,8 @@ mod tests {
             ("postgres://u@db/", AddressError::Name),
             ("postgres:///logs", AddressError::Host),
             ("postgres://u@db/logs?options=-csynchronous_commit%3Doff", AddressError::Parameter("options".into())),
+            ("postgres://u@db/logs?sslrootcert=ca.pem", AddressError::RelativeFile("sslrootcert")),
+            ("postgres://u@db/logs?sslcert=/a.pem&sslkey=b.pem", AddressError::RelativeFile("sslkey")),
             ("mysql://u@db/logs", AddressError::Url("its scheme is another".into())),
         ] {
             let error = Address::parse(text).unwrap_err();

@@ -89,8 +89,9 @@ async fn probe(address: &Address) -> Result<PgConnection, DatabaseError> {
     let database = address.to_string();
     let failed = |source: sqlx::Error| match source.as_database_error().and_then(|error| error.code()) {
         Some(code) if code == NO_SUCH_DATABASE => DatabaseError::Missing { database: database.clone() },
-        _ => DatabaseError::Failed { database: database.clone(), source },
+        _ => DatabaseError::from_sqlx(&database, source),
     };
+    address.check_files().map_err(|reason| DatabaseError::Tls { database: database.clone(), reason })?;
     let mut connection = PgConnection::connect_with(&options(address)).await.map_err(failed)?;
     match wrong_setting(&mut connection).await.map_err(failed)? {
         None => Ok(connection),

@@ -34,6 +34,14 @@ pub enum DatabaseError {
         /// Which setting, what it is and what it must be.
         setting: String,
     },
+    /// Whom the line leads to is not shown, or cannot be.
+    #[error("the line to the database cannot be trusted")]
+    Tls {
+        /// Which one.
+        database: String,
+        /// What is wrong: with the server's certificate, the server, or a file of ours.
+        reason: String,
+    },
     /// It cannot be reached, or said no.
     #[error("the database could not be opened")]
     Failed {
@@ -54,6 +62,7 @@ impl DatabaseError {
             Self::Foreign { .. } => "database_foreign",
             Self::Schema { .. } => "database_schema_unknown",
             Self::Setting { .. } => "database_setting",
+            Self::Tls { .. } => "database_tls",
             Self::Failed { .. } => "database_failed",
         }
     }
@@ -65,6 +74,7 @@ impl DatabaseError {
             Self::Missing { database } | Self::Foreign { database } => (database, None),
             Self::Setting { database, setting } => (database, Some(format!("setting   {setting}"))),
             Self::Schema { database, source } => (database, Some(format!("schema    {source}"))),
+            Self::Tls { database, reason } => (database, Some(format!("TLS       {reason}"))),
             Self::Failed { database, source } => (database, Some(format!("postgres  {source}"))),
         };
         std::iter::once(format!("database  {database}")).chain(more).collect()
@@ -82,6 +92,9 @@ impl DatabaseError {
             Self::Setting { .. } => {
                 "Set it as expected on the server, for its database or for its user, and name the primary in the URL, not a standby."
             }
+            Self::Tls { .. } => {
+                "Name the file with the authority that vouches for the server as sslrootcert in the URL, and the server as its certificate does."
+            }
             Self::Failed { .. } => {
                 "Check that the server runs and can be reached from here, and that user, password and TLS settings are right."
             }
@@ -89,6 +102,18 @@ impl DatabaseError {
     }
 
     pub(super) fn failed(database: &str) -> impl Fn(sqlx::Error) -> Self {
-        move |source| Self::Failed { database: database.to_owned(), source }
+        move |source| Self::from_sqlx(database, source)
+    }
+
+    /// Tells what TLS refuses from everything else: the library reports the one half as its own error, the other as one of the socket.
+    pub(super) fn from_sqlx(database: &str, source: sqlx::Error) -> Self {
+        let database = database.to_owned();
+        match &source {
+            sqlx::Error::Tls(reason) => Self::Tls { database, reason: reason.to_string() },
+            sqlx::Error::Io(error) if error.to_string().contains("invalid peer certificate") => {
+                Self::Tls { database, reason: error.to_string() }
+            }
+            _ => Self::Failed { database, source },
+        }
     }
 }

@@ -9,6 +9,7 @@ mod driver;
 mod faults;
 mod faulty;
 mod postgres;
+mod postgres_tls;
 mod reads;
 mod recover;
 mod rollback;
