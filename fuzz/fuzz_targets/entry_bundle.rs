@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::entry_bundle(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    parsers::formats::entry_bundle(data);
+});

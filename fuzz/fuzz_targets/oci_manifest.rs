@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::oci_manifest(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    parsers::formats::oci_manifest(data);
+});

@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::rekor_v1_entry(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    parsers::formats::rekor_v1_entry(data);
+});

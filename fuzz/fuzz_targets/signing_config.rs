@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::signing_config(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    parsers::formats::signing_config(data);
+});

@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::trusted_root(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    parsers::formats::trusted_root(data);
+});

@@ -51,7 +51,7 @@ enum Command {
     CheckDeps,
     /// Kill the services under load, again and again, and check after each time that nothing that was answered is lost
     Soak(soak::Options),
-    /// Fuzz every parser of outside bytes, each for a while; takes a nightly compiler
+    /// Fuzz every parser of outside bytes, each for a while
     Fuzz(fuzz::Options),
     /// Build the static binary and fill the folder that its image is made of
     Image(image::Options),

@@ -38,6 +38,7 @@ const TOOLS: &[Tool] = &[
         tier: Tier::Bench,
         from: Source::Go { package: "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix" },
     },
+    Tool { name: "cargo-fuzz", tier: Tier::Fuzz, from: Source::Cargo },
     Tool { name: "rekor-server", tier: Tier::Bench, from: Source::Go { package: "github.com/sigstore/rekor/cmd/rekor-server" } },
     Tool {
         name: "trillian",
@@ -68,8 +69,10 @@ const PACKAGES: &[(&str, &str, Tier)] = &[
     ("strace", "strace", Tier::Ci),
     ("ssh-agent", "openssh-client", Tier::Ci),
     ("initdb", "postgresql", Tier::Ci),
+    ("mkfs.ext4", "e2fsprogs", Tier::Ci),
     ("python3", "python3", Tier::Ci),
     ("pip3", "python3-pip", Tier::Ci),
+    ("c++", "g++", Tier::Fuzz),
     ("redis-server", "redis-server", Tier::Bench),
     ("dockerd", "docker.io", Tier::All),
     ("docker", "docker.io", Tier::All),
@@ -90,6 +93,8 @@ pub(crate) enum Tier {
     All,
     /// The benchmarks only: what ours is measured beside.
     Bench,
+    /// Fuzzing only.
+    Fuzz,
 }
 
 impl Tier {
@@ -97,7 +102,7 @@ impl Tier {
         match self {
             Self::Ci => true,
             Self::All => all,
-            Self::Bench => false,
+            Self::Bench | Self::Fuzz => false,
         }
     }
 
@@ -330,6 +335,18 @@ pub(crate) fn install_for_log_bench() -> Result<()> {
     Installing::begin_with(TOOLS.iter().filter(|tool| tool.name == "rekor-tiles"))?.finish().map(|_| ())
 }
 
+/// Installs what fuzzing takes, and returns the folder with it, to be put in front of `PATH`.
+///
+/// # Errors
+/// As [`packages`] and [`Installing::finish`].
+pub(crate) fn install_for_fuzzing() -> Result<PathBuf> {
+    packages_where(|program, tier| program == "cc" || tier == Tier::Fuzz)?;
+    let tools = || TOOLS.iter().filter(|tool| tool.tier == Tier::Fuzz);
+    let _ = Installing::begin_with(tools())?.finish()?;
+    let tool = tools().next().context("no tool is for fuzzing")?;
+    Ok(tool.folder()?.join("bin"))
+}
+
 /// The folders with the pinned programs, to be put in front of `PATH`.
 pub(crate) fn folders(all: bool) -> Result<Vec<PathBuf>> {
     of_tier(all).map(|tool| Ok(tool.folder()?.join("bin"))).collect()
@@ -453,7 +470,8 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-fn last_lines(log: &std::path::Path, count: usize) -> String {
+/// The end of a log.
+pub(crate) fn last_lines(log: &std::path::Path, count: usize) -> String {
     let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")

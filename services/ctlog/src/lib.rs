@@ -15,6 +15,7 @@ mod chain;
 mod config;
 mod entries;
 mod error;
+pub mod fuzz;
 mod head;
 mod inspect;
 mod origin;

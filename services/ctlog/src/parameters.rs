@@ -6,6 +6,7 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Query};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::Uri;
 use http::request::Parts;
 use merkle::Hash;
 
@@ -29,13 +30,17 @@ pub(crate) struct Parameters(HashMap<String, String>);
 impl<S: Send + Sync> FromRequestParts<S> for Parameters {
     type Rejection = crate::error::QueryError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let query = Query::<HashMap<String, String>>::from_request_parts(parts, state).await;
-        Ok(Self(query.map_err(|_| ParameterError::Query)?.0))
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(&parts.uri)?)
     }
 }
 
 impl Parameters {
+    /// Those of a URI.
+    pub(crate) fn of(uri: &Uri) -> Result<Self, ParameterError> {
+        Query::try_from_uri(uri).map(|Query(pairs)| Self(pairs)).map_err(|_| ParameterError::Query)
+    }
+
     /// A whole number.
     pub(crate) fn number(&self, name: &'static str) -> Result<u64, ParameterError> {
         // `+5` is a number to Rust, and to nobody else.

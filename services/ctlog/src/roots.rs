@@ -86,7 +86,8 @@ async fn read(path: &Path) -> Result<String, RootsError> {
 }
 
 impl Accepted {
-    fn parse(path: &Path, text: String) -> Result<Self, RootsError> {
+    /// The roots in a PEM text; `path` is where it was read.
+    pub(crate) fn parse(path: &Path, text: String) -> Result<Self, RootsError> {
         let mut roots =
             Certificate::chain_from_pem(&text).map_err(|source| RootsError::Malformed { path: path.to_owned(), source })?;
         roots.dedup();

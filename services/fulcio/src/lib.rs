@@ -9,6 +9,7 @@
 //! | the certificate log, as its client | `ctl` |
 //! | routes, gRPC, JSON, errors | `api` |
 //! | every option | [`config::Config`] |
+//! | the parsers of requests, to be fuzzed | [`fuzz`] |
 //!
 //! [`open`] checks everything that can be checked before the first request; [`Fulcio::router`] is the service.
 
@@ -36,6 +37,7 @@ use keys::Signer;
 use pki::{Certificate, KeyKind, PublicKey};
 use tokio::task::JoinHandle;
 
+pub use self::api::fuzz;
 use self::authority::Authority;
 pub use self::authority::AuthorityError;
 pub use self::config::Config;

@@ -3,6 +3,7 @@
 //!
 //! - [`create`] makes the database and the folder of blobs, once; [`open`] makes nothing and refuses what does not fit.
 //! - [`Gateway::router`] serves the OCI distribution specification.
+//! - [`fuzz`] has the parsers of requests, to be fuzzed.
 
 mod access;
 mod api;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use clock::Clock;
 
 pub use access::SecretError;
+pub use api::fuzz;
 pub use blobs::BlobFolderError;
 pub use config::{Config, IdentityConfig, Mode, PolicyConfig, PromoterConfig, Require, UpstreamConfig};
 pub use error::StartError;

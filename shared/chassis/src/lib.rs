@@ -15,6 +15,7 @@ pub mod admin;
 mod client;
 pub mod config;
 pub mod crypto;
+pub mod fuzz;
 pub mod layers;
 pub mod listen;
 mod peer;

@@ -13,14 +13,14 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn every_target_has_a_corpus_and_survives_it() {
+fn every_target_survives_its_corpus_and_takes_some_of_it() {
     for (target, run) in TARGETS {
-        let inputs = corpus(target);
-        assert!(!inputs.is_empty(), "{target} has no corpus");
-        for (path, input) in inputs {
+        let mut taken = 0;
+        for (path, input) in corpus(target) {
             let survived = std::panic::catch_unwind(|| run(&input));
-            assert!(survived.is_ok(), "{}", path.display());
+            taken += usize::from(survived.unwrap_or_else(|_| panic!("{}", path.display())));
         }
+        assert!(taken > 0, "{target} takes nothing of its corpus: it is fuzzed at its door alone");
     }
 }
 
@@ -33,10 +33,7 @@ fn small_changes_of_the_corpora_are_survived() {
             for at in (0..input.len()).step_by(step) {
                 let mut changed = input.clone();
                 changed[at] ^= 1 << (at % 8);
-                let survived = std::panic::catch_unwind(|| {
-                    run(&input[..at]);
-                    run(&changed);
-                });
+                let survived = std::panic::catch_unwind(|| run(&input[..at]) | run(&changed));
                 assert!(survived.is_ok(), "{target} {} at {at}", path.display());
             }
         }
@@ -55,4 +52,14 @@ fn every_target_is_fuzzed() {
     assert_eq!(files, targets);
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
     assert!(targets.iter().all(|target| manifest.contains(&format!("name = \"{target}\""))));
+}
+
+/// The table says which parser stands at which door.
+#[test]
+fn every_target_is_in_the_table() {
+    let readme = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/README.md");
+    let text = fs::read_to_string(readme).unwrap();
+    for (target, _) in TARGETS {
+        assert!(text.contains(&format!("`{target}`")), "fuzz/README.md does not name {target}");
+    }
 }

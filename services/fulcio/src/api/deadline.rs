@@ -18,7 +18,7 @@ pub(crate) async fn within<T>(headers: &HeaderMap, work: impl Future<Output = Re
 }
 
 /// At most eight digits and a unit.
-fn parse(text: &str) -> Option<Duration> {
+pub(super) fn parse(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

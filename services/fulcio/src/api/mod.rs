@@ -3,6 +3,7 @@
 mod cors;
 mod deadline;
 mod errors;
+pub mod fuzz;
 mod grpc;
 mod http;
 mod json;

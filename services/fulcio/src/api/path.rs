@@ -25,7 +25,7 @@ async fn answer(routes: Router, mut request: Request<Body>) -> Response {
 }
 
 /// `None` when there is nothing to collapse. The query stays as it is.
-fn collapsed(uri: &Uri) -> Option<Uri> {
+pub(super) fn collapsed(uri: &Uri) -> Option<Uri> {
     if !uri.path().contains("//") {
         return None;
     }

@@ -30,6 +30,7 @@ pub use self::principal::PrincipalError;
 pub use self::provider::{FetchError, ProviderError};
 pub use self::token::TokenError;
 use self::token::VerifiedClaims;
+pub(crate) use self::token::{MAX_TOKEN, UnverifiedToken};
 
 /// Evidence that a configured issuer vouches for someone, now, towards us. Made by [`Issuers::authenticate`] only.
 #[derive(Debug)]

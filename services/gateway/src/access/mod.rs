@@ -101,6 +101,16 @@ impl Access {
         Ok(Self { lock, promoters, challenge })
     }
 
+    /// Rules that let nobody in: the secret is drawn at random, and nobody is told.
+    pub(crate) fn locked() -> Self {
+        let push = Secret::drawn();
+        Self {
+            lock: Some(Lock { sessions: push.sessions(), push, anonymous_pull: false }),
+            promoters: Vec::new(),
+            challenge: String::new(),
+        }
+    }
+
     /// Whether clients can ask for sessions: only where something is locked.
     pub(crate) fn has_sessions(&self) -> bool {
         self.lock.is_some()

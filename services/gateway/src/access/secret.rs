@@ -34,6 +34,11 @@ impl Secret {
         }
     }
 
+    /// One that nobody knows.
+    pub(super) fn drawn() -> Self {
+        Self::of(&rand::random::<[u8; 32]>())
+    }
+
     /// Whether `guess` is the secret.
     pub(crate) fn is(&self, guess: &[u8]) -> bool {
         self.digest.ct_eq(&sha256(guess)).into()

@@ -8,6 +8,7 @@ mod blobs;
 mod body;
 mod entity;
 mod error;
+pub mod fuzz;
 mod manifests;
 mod metric;
 mod page;

@@ -61,12 +61,12 @@ fn session(app: &App, query: Query<'_>, begin: impl FnOnce(Level, Timestamp) -> 
 }
 
 /// One parameter may hold several scopes.
-fn words(value: &str) -> Vec<String> {
+pub(super) fn words(value: &str) -> Vec<String> {
     value.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// What a scope `type:name:actions` asks for. The name may have colons itself.
-fn level(scope: &str) -> Level {
+pub(super) fn level(scope: &str) -> Level {
     let actions = scope.rsplit(':').next().unwrap_or_default();
     let writes = actions.split(',').any(|action| matches!(action, "push" | "delete" | "*"));
     if writes { Level::Push } else { Level::Pull }

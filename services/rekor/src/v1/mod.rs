@@ -13,6 +13,7 @@ mod config;
 mod create;
 mod entry_id;
 mod error;
+pub mod fuzz;
 mod info;
 mod inspect;
 mod media;

@@ -22,7 +22,7 @@ use super::write::off_the_worker;
 /// What is asked for. Unknown members count for nothing.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Query {
+pub(super) struct Query {
     #[serde(default)]
     entries: Option<Few<ProposedEntry>>,
     #[serde(default, rename = "entryUUIDs")]
@@ -33,11 +33,11 @@ struct Query {
 
 /// What is looked for, in the order in which it is answered.
 #[derive(Debug, Default)]
-struct Wanted {
-    named: Vec<EntryId>,
-    leaves: Vec<Hash>,
-    proposals: Vec<ProposedEntry>,
-    indexes: Vec<u64>,
+pub(super) struct Wanted {
+    pub(super) named: Vec<EntryId>,
+    pub(super) leaves: Vec<Hash>,
+    pub(super) proposals: Vec<ProposedEntry>,
+    pub(super) indexes: Vec<u64>,
 }
 
 /// Those entries that are there, in an array; what is not there is left out.
@@ -70,7 +70,7 @@ pub(super) async fn retrieve(State(app): State<Arc<App>>, headers: HeaderMap, bo
 }
 
 /// Each list has one to ten items when it is there, and all of them together ten.
-fn check(query: Query) -> Result<Wanted, ApiError> {
+pub(super) fn check(query: Query) -> Result<Wanted, ApiError> {
     let Query { entries, entry_uuids, log_indexes } = query;
     let counts = [
         bounded("entries", entries.as_ref())?,

@@ -28,7 +28,7 @@ use merge::{Merge, Operator, Page};
 /// What is asked for. Absent, null and empty are one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Query {
+pub(super) struct Query {
     email: Option<String>,
     subject: Option<String>,
     public_key: Option<PublicKey>,
@@ -61,7 +61,7 @@ pub(super) async fn search(State(app): State<Arc<App>>, headers: HeaderMap, body
 }
 
 /// The search keys that a query asks for, and how they go together.
-fn words(query: Query) -> Result<(Vec<String>, Operator), ApiError> {
+pub(super) fn words(query: Query) -> Result<(Vec<String>, Operator), ApiError> {
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
     let mut keys = Vec::new();
     if let Some(email) = filled(query.email) {

@@ -75,7 +75,7 @@ pub(super) async fn off_the_worker<T: Send + 'static>(
 }
 
 /// The path of an entry, with the query of the request but for its key: relative, since one client appends it to its base URL.
-fn location(uri: &Uri, id: EntryId) -> String {
+pub(super) fn location(uri: &Uri, id: EntryId) -> String {
     let keeps = |pair: &&str| !pair.is_empty() && pair.split('=').next() != Some("apiKey");
     let query: Vec<_> = uri.query().unwrap_or_default().split('&').filter(keeps).collect();
     let mark = if query.is_empty() { "" } else { "?" };

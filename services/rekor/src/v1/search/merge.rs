@@ -8,7 +8,7 @@ use tlog::{Log, StoreError};
 
 /// How lists go together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operator {
+pub(in crate::v1) enum Operator {
     /// What is in each.
     And,
     /// What is in any.
