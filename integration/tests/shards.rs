@@ -4,9 +4,12 @@
 
 use std::net::TcpListener;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use integration::bundle::bytes;
 use integration::people::{EMAIL, arguments, by_developer, developer};
 use integration::rekor::{Entry, Log};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::{Chancery, Client, Ran};
 
 const CHECKPOINT: &str = "/verificationMaterial/tlogEntries/0/inclusionProof/checkpoint/envelope";
@@ -72,6 +75,94 @@ async fn a_v2_shard_is_written_to_when_it_is_told_of_and_the_old_one_is_read_for
     assert_eq!(answer.text().await.unwrap(), "This log has been frozen, please switch to the latest log.\n");
     let head = old.head().await;
     assert_eq!(old.leaves(head.size).await.len() as u64, head.size, "every entry is read");
+}
+
+/// The certificate logs of the trust root, by URL and id.
+fn certificate_logs(lab: &Chancery) -> Vec<(String, Vec<u8>)> {
+    let root = std::fs::read(lab.env().path("CHANCERY_TRUSTED_ROOT")).unwrap();
+    let root: Value = serde_json::from_slice(&root).unwrap();
+    let logs = root["ctlogs"].as_array().unwrap().iter();
+    logs.map(|log| (log["baseUrl"].as_str().unwrap().to_owned(), bytes(&log["logId"]["keyId"]))).collect()
+}
+
+/// Which of these logs the certificate in a bundle has a timestamp of.
+fn logged_in(client: &Client, bundle: &str, logs: &[(String, Vec<u8>)]) -> Vec<usize> {
+    let bundle: Value = serde_json::from_slice(&std::fs::read(client.home().join(bundle)).unwrap()).unwrap();
+    let certificate = bytes(&bundle["verificationMaterial"]["certificate"]["rawBytes"]);
+    let names = |id: &[u8]| certificate.windows(id.len()).any(|part| part == id);
+    (0..logs.len()).filter(|log| names(&logs[*log].1)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_go_to_the_next_log_when_the_first_is_frozen() {
+    let mut lab = Chancery::lab().await;
+    let client = developer(&lab);
+    client.file("blob", "hello");
+    sign(&client, "before", &[]);
+    let old_url = lab.env().get("CHANCERY_CTLOG_URL").to_owned();
+
+    lab.stop();
+    let same_url = log(&lab, &["new-shard", "ctlog", "--public-url", &format!("ctlog={old_url}")]).exits(2);
+    assert!(same_url.stderr.contains("[origin_shared]"), "{same_url}");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let new_url = format!("http://127.0.0.1:{port}/2027");
+    log(&lab, &["new-shard", "ctlog", "--public-url", &format!("ctlog={new_url}"), "--starts-in", "0s"]).ok();
+    lab.restart().await.unwrap_or_else(|ended| panic!("{ended}"));
+    sign(&client, "between", &[]);
+    let logs = certificate_logs(&lab);
+    assert_eq!(logs.iter().map(|(url, _)| url.as_str()).collect::<Vec<_>>(), [old_url.as_str(), new_url.as_str()]);
+    let http = testkit::http(&[]);
+    let size = async |url: &str| {
+        let head: Value = http.get(format!("{url}/ct/v1/get-sth")).send().await.unwrap().json().await.unwrap();
+        head["tree_size"].as_u64().unwrap()
+    };
+    let (old_size, new_size) = (size(&old_url).await, size(&new_url).await);
+    assert!(old_size >= 2 && new_size == 0, "the authority submits to the old log until that is frozen");
+
+    lab.stop();
+    log(&lab, &["freeze", "ctlog"]).ok();
+    let list = log(&lab, &["list", "--output", "json"]).ok();
+    let list: Value = serde_json::from_str(&list.stdout).unwrap();
+    let states: Vec<_> =
+        list["logs"].as_array().unwrap().iter().filter(|log| log["log"] == "ctlog").map(|log| &log["state"]).collect();
+    assert_eq!(states, ["frozen", "open"]);
+    let config = lab.dir().join("chancery.yaml").display().to_string();
+    let checked = Chancery::run(Chancery::command().args(["log", "fsck", &config])).ok();
+    assert!(checked.stdout.contains("ctlog, shard 2"), "{checked}");
+    lab.restart().await.unwrap_or_else(|ended| panic!("{ended}"));
+    assert_eq!(lab.env().get("CHANCERY_CTLOG_URL"), new_url);
+    sign(&client, "after", &[]);
+    assert_eq!((size(&old_url).await, size(&new_url).await), (old_size, 1));
+    for (bundle, expected) in [("before", 0), ("between", 0), ("after", 1)] {
+        assert_eq!(logged_in(&client, bundle, &logs), [expected], "{bundle}");
+    }
+    verify(&lab, &client, &["before", "between", "after"]);
+
+    // What the old log promised is believed by its own key alone.
+    let root = std::fs::read(lab.env().path("CHANCERY_TRUSTED_ROOT")).unwrap();
+    let mut without: Value = serde_json::from_slice(&root).unwrap();
+    without["ctlogs"].as_array_mut().unwrap().remove(0);
+    client.file("without.json", without.to_string());
+    let verified = |bundle: &str| {
+        let first = ["verify-blob", "--bundle", bundle, "--trusted-root", "without.json"];
+        client.run(arguments(&first, &by_developer(&lab), &["blob"]))
+    };
+    verified("after").ok();
+    verified("before").refused("SCT");
+
+    // The old log is read, and takes nothing: not with a status that would be waited for.
+    let entries: Value =
+        http.get(format!("{old_url}/ct/v1/get-entries?start=0&end=0")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(entries["entries"].as_array().unwrap().len(), 1);
+    let bundle: Value = serde_json::from_slice(&std::fs::read(client.home().join("after")).unwrap()).unwrap();
+    let certificate = bundle["verificationMaterial"]["certificate"]["rawBytes"].as_str().unwrap();
+    let issued =
+        pki::Certificate::chain_from_pem(&std::fs::read_to_string(lab.dir().join("trust/fulcio_chain.pem")).unwrap()).unwrap();
+    let chain: Vec<String> = std::iter::once(certificate.to_owned())
+        .chain(issued.iter().map(|certificate| BASE64.encode(certificate.der())))
+        .collect();
+    let answer = http.post(format!("{old_url}/ct/v1/add-chain")).json(&json!({ "chain": chain })).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().contains("log_frozen")), (400, true));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("chassis", &["clock"]),
     ("objects", &["chassis"]),
     ("tlog", &["merkle", "note", "pki", "keys", "clock", "sqlite", "objects"]),
+    ("face", &["note", "tlog", "objects", "chassis", "clock"]),
     ("verify", &["bundle", "entry", "pki", "ct", "tsp", "note", "merkle", "clock"]),
     ("evidence", &["oci", "verify"]),
     ("sign", &["bundle", "entry", "pki", "tsp", "keys", "clock"]),
@@ -39,8 +40,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("testkit", &["merkle", "note", "pki", "tsp", "ct", "entry", "clock", "objects"]),
     // Services: libraries, one per trust domain. No row names another service.
     ("fulcio", &["pki", "ct", "keys", "sqlite", "chassis", "clock"]),
-    ("ctlog", &["ct", "pki", "note", "merkle", "keys", "tlog", "objects", "chassis", "clock"]),
-    ("rekor", &["entry", "bundle", "pki", "note", "merkle", "keys", "tlog", "objects", "chassis", "clock"]),
+    ("ctlog", &["ct", "pki", "note", "merkle", "keys", "tlog", "objects", "chassis", "face", "clock"]),
+    ("rekor", &["entry", "bundle", "pki", "note", "merkle", "keys", "tlog", "objects", "chassis", "face", "clock"]),
     ("tsa", &["tsp", "pki", "keys", "chassis", "clock"]),
     ("tuf", &["bundle", "pki", "keys", "chassis", "clock"]),
     ("gateway", &["oci", "registry", "verify", "evidence", "sqlite", "chassis", "clock"]),
@@ -57,8 +58,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "chancery",
         &[
-            "merkle", "note", "pki", "tsp", "ct", "entry", "bundle", "clock", "keys", "tlog", "objects", "chassis", "verify",
-            "evidence", "sign", "oci", "registry", "fulcio", "ctlog", "rekor", "tsa", "tuf", "gateway", "witness",
+            "merkle", "note", "pki", "tsp", "ct", "entry", "bundle", "clock", "keys", "tlog", "objects", "chassis", "face",
+            "verify", "evidence", "sign", "oci", "registry", "fulcio", "ctlog", "rekor", "tsa", "tuf", "gateway", "witness",
         ],
     ),
     // From outside: formats to read what comes over the wire, never a service's inside.

@@ -24,16 +24,19 @@ pub(crate) struct Anchors {
     /// The certificate transparency log.
     pub ctlog: LogAnchors,
     /// The Rekor v2 log.
-    pub rekor_v2: RekorAnchors,
+    pub rekor_v2: LogAnchors,
     /// The Rekor v1 log; none in an installation that was made before there was one, and has not got it since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rekor_v1: Option<RekorAnchors>,
+    pub rekor_v1: Option<LogAnchors>,
+    /// The later shards of the certificate log, the second first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ctlog_shards: Vec<LogAnchors>,
     /// The later shards of the Rekor v2 log, the second first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rekor_v2_shards: Vec<RekorAnchors>,
+    pub rekor_v2_shards: Vec<LogAnchors>,
     /// The later trees of the Rekor v1 log, the second first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rekor_v1_shards: Vec<RekorAnchors>,
+    pub rekor_v1_shards: Vec<LogAnchors>,
     /// The timestamp authority.
     pub tsa: TsaAnchors,
     /// The trust root.
@@ -68,24 +71,19 @@ pub(crate) struct LogAnchors {
     pub origin: String,
     /// The log's key; for an ECDSA key this is also its log id.
     pub key: String,
-}
-
-/// See [`Anchors`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RekorAnchors {
-    /// First line of every checkpoint.
-    pub origin: String,
-    /// The log's key; for an ECDSA key this is also its log id.
-    pub key: String,
-    /// The checkpoint over the entries that the log was created with: every later tree must contain that one, so a database with another
-    /// beginning is noticed even under the same key. Of a frozen log it is the last one.
+    /// The checkpoint over the entries that a Rekor log was created with: every later tree must contain that one, so a database with
+    /// another beginning is noticed even under the same key. Of a frozen log, whichever it is, the last one. Empty of a certificate log
+    /// that takes entries, since it begins with none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub checkpoint: String,
-    /// Of a later Rekor v2 shard: where it is.
+    /// Of a later shard at a URL of its own: where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+    /// Of a later shard of the certificate log: since when clients believe it, as the trusted root says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// Of a later shard: when all clients know of it. From then on they are told to write to a Rekor v2 shard; a Rekor v1 tree takes
-    /// entries when the one before it is frozen, which is not to be earlier.
+    /// entries, and the certificate authority submits to a certificate log, when the one before it is frozen, which is not to be earlier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,
     /// Since when it takes no more entries.
@@ -93,10 +91,10 @@ pub(crate) struct RekorAnchors {
     pub frozen: Option<Timestamp>,
 }
 
-impl RekorAnchors {
+impl LogAnchors {
     /// A log that takes entries, the first of its kind.
     pub(crate) fn new(origin: String, key: String, checkpoint: String) -> Self {
-        Self { origin, key, checkpoint, public_url: None, from: None, frozen: None }
+        Self { origin, key, checkpoint, public_url: None, since: None, from: None, frozen: None }
     }
 }
 
@@ -207,13 +205,17 @@ mod tests {
                 intermediate_certificate: "bb".into(),
                 intermediate_key: "cc".into(),
             },
-            ctlog: LogAnchors { origin: "ctlog.corp.example".into(), key: "44".into() },
-            rekor_v2: RekorAnchors {
+            ctlog: LogAnchors::new("ctlog.corp.example".into(), "44".into(), String::new()),
+            rekor_v2: LogAnchors {
                 frozen: Some("2026-11-22T09:14:03.25Z".parse().unwrap()),
                 ..rekor("log1.rekor.corp.example", "55")
             },
             rekor_v1: Some(rekor("rekor-v1.corp.example - 12", "66")),
-            rekor_v2_shards: vec![RekorAnchors {
+            ctlog_shards: vec![LogAnchors {
+                since: Some("2026-11-22T09:14:03Z".parse().unwrap()),
+                ..LogAnchors::new("ctlog2.corp.example".into(), "99".into(), String::new())
+            }],
+            rekor_v2_shards: vec![LogAnchors {
                 public_url: Some("https://log2.rekor.corp.example".into()),
                 from: Some("2026-11-22T09:14:03Z".parse().unwrap()),
                 ..rekor("log2.rekor.corp.example", "77")
@@ -227,8 +229,8 @@ mod tests {
         }
     }
 
-    fn rekor(origin: &str, key: &str) -> RekorAnchors {
-        RekorAnchors::new(origin.into(), key.into(), format!("{origin}\n2\n"))
+    fn rekor(origin: &str, key: &str) -> LogAnchors {
+        LogAnchors::new(origin.into(), key.into(), format!("{origin}\n2\n"))
     }
 
     #[test]
@@ -242,9 +244,17 @@ mod tests {
     #[test]
     fn older_anchors_are_read() {
         let rekor_v2 = rekor("log1.rekor.corp.example", "55");
-        let older = Anchors { rekor_v1: None, rekor_v2, rekor_v1_shards: vec![], rekor_v2_shards: vec![], ..anchors() };
+        let older = Anchors {
+            rekor_v1: None,
+            rekor_v2,
+            rekor_v1_shards: vec![],
+            rekor_v2_shards: vec![],
+            ctlog_shards: vec![],
+            ..anchors()
+        };
         let text = older.to_json();
-        for new in ["rekor_v1", "trusted_root_before", "unfinished", "shards", "frozen", "from", "\"public_url\""] {
+        assert!(text.contains("\"ctlog\": {\n      \"origin\": \"ctlog.corp.example\",\n      \"key\": \"44\"\n    }"), "{text}");
+        for new in ["rekor_v1", "trusted_root_before", "unfinished", "shards", "frozen", "from", "since", "\"public_url\""] {
             assert!(!text.contains(new), "{text}");
         }
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -40,6 +40,9 @@ async fn all(config: &Config, layout: &Layout, services: &[ServiceName]) -> Outc
     for service in services {
         let http = serve::listen_config(config, *service).expect("only services with a section are wanted");
         Listener::check(service.section(), http).map_err(explained)?;
+        for (_, section, http) in serve::shard_listeners(config).filter(|(of, ..)| of == service) {
+            Listener::check(section, http).map_err(explained)?;
+        }
         one(config, *service).await?;
         if let Some(anchors) = &anchors {
             compare::with_anchors(config, layout, *service, anchors)?;

@@ -1,11 +1,18 @@
 //! The command line.
 
+mod image;
+mod log;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::lab::identity::Repository;
 use crate::names::{PublicUrl, ServiceName};
+pub(crate) use image::{PlaceArgs, PromoteArgs, TreeArgs, VerifyArgs};
+pub(crate) use log::{
+    AcceptRollbackArgs, AddedLog, LogAddArgs, LogCommand, LogFreezeArgs, LogFsckArgs, NewShardArgs, ShardedLog,
+};
 
 /// A private Sigstore and registry: certificate authority, transparency logs, timestamps, trust root and images in one binary.
 #[derive(Debug, Parser)]
@@ -308,262 +315,6 @@ pub(crate) struct WitnessAddArgs {
     pub name: Option<String>,
 }
 
-/// `chancery log …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum LogCommand {
-    /// Show the logs and their shards
-    List(DirArgs),
-    /// Give a transparency log to an installation that was made without it
-    Add(LogAddArgs),
-    /// Check everything that a log has against what it signed
-    Fsck(LogFsckArgs),
-    /// Go on with an older database than was published, knowing what that costs
-    AcceptRollback(AcceptRollbackArgs),
-    /// Make the log that is to follow another, with a key of its own
-    NewShard(NewShardArgs),
-    /// Let a log take no more entries; it is read and believed as before
-    Freeze(LogFreezeArgs),
-}
-
-/// `chancery log fsck`
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  chancery log fsck https://log1.rekor.corp.example --trusted-root trusted_root.json\n  \
-    chancery log fsck --deep /srv/chancery/chancery.yaml\n\n\
-    Every entry is hashed again, every tile compared with what those hashes make of it, and the root with the signed checkpoint.\n\
-    A URL may be any log that is published as tiles (C2SP tlog-tiles), running or not ours. The databases of a configuration are\n\
-    checked while nothing serves them.\n\n\
-    Exit codes: 0 in order, 1 could not be checked, 2 usage, 3 something does not agree; the screen says what.")]
-pub(crate) struct LogFsckArgs {
-    /// A log's URL, a folder with its tiles, or a chancery.yaml, all of whose logs are checked
-    #[arg(value_name = "URL|FOLDER|CONFIG")]
-    pub target: String,
-    /// Also compute each tile by a second implementation, and look up each entry by what it is found by
-    #[arg(long)]
-    pub deep: bool,
-    /// Whose keys are believed; $CHANCERY_TRUSTED_ROOT or the lab's unless told otherwise
-    #[arg(long, value_name = "FILE", conflicts_with = "key")]
-    pub trusted_root: Option<PathBuf>,
-    /// The log's public key, PEM
-    #[arg(long, value_name = "FILE")]
-    pub key: Option<PathBuf>,
-    /// The first line of its checkpoints; the host of the URL unless told otherwise
-    #[arg(long, value_name = "NAME")]
-    pub origin: Option<String>,
-    /// A certificate authority to trust for TLS besides the machine's, PEM
-    #[arg(long, value_name = "FILE")]
-    pub ca_cert: Option<PathBuf>,
-}
-
-/// `chancery log accept-rollback`
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example:  chancery log accept-rollback rekor-v2 --config /srv/chancery/chancery.yaml --published 48120\n\n\
-    A log refuses to start from a database that is older than its newest published checkpoint, because going on costs trust:\n\
-    the entries that the database lacks are lost; clients hold proofs of them that no tree of this log contains any more; and the log\n\
-    will sign other entries under the same indexes, so whoever kept a newer checkpoint, a monitor or a witness, sees a fork and is right.\n\
-    Look for a newer backup first. A new log, with a new key, costs less than a fork where anybody watches.\n\n\
-    The signed checkpoint that is given up is kept beside the new record, as evidence."
-)]
-pub(crate) struct AcceptRollbackArgs {
-    /// Which log
-    #[arg(value_enum, value_name = "LOG")]
-    pub which: RecordedLog,
-    /// Which shard of it
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
-    pub shard: u32,
-    /// The file that `chancery init` wrote
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
-    /// How many entries the log had published, as the refused start said: all beyond the database's are given up
-    #[arg(long, value_name = "ENTRIES")]
-    pub published: u64,
-}
-
-/// Logs with a record of what they published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RecordedLog {
-    /// The certificate log.
-    Ctlog,
-    /// The transparency log.
-    #[value(name = "rekor-v2")]
-    RekorV2,
-    /// The log that older clients speak.
-    #[value(name = "rekor-v1")]
-    RekorV1,
-}
-
-/// `chancery log new-shard`
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example:  chancery log new-shard rekor-v2 --dir /srv/chancery --public-url rekor-v2=https://log2.rekor.corp.example\n\n\
-    Stop the transparency log first. Makes key and log, signs the trust root anew with the log in it, and appends one item to a list in\n\
-    chancery.yaml. It may be run again."
-)]
-pub(crate) struct NewShardArgs {
-    /// Which log
-    #[arg(value_enum, value_name = "LOG")]
-    pub which: ShardedLog,
-    /// The installation's folder
-    #[arg(long, value_name = "DIR")]
-    pub dir: PathBuf,
-    /// What clients call a shard of rekor-v2, on a host without a log; the host logN.rekor.DOMAIN where the services are below one domain
-    #[arg(long, value_name = "rekor-v2=URL")]
-    pub public_url: Option<PublicUrl>,
-    /// How long clients get to learn of it; as long as they may keep an old trust root, seven days, unless told otherwise
-    #[arg(long, value_name = "DURATION")]
-    pub starts_in: Option<chassis::config::Duration>,
-    /// Where tuf-targets.pem is, the key that was taken offline; keys/offline in the installation's folder unless told otherwise
-    #[arg(long, value_name = "DIR")]
-    pub offline_keys: Option<PathBuf>,
-}
-
-/// `chancery log freeze`
-#[derive(Debug, Args)]
-#[command(after_help = "Example:  chancery log freeze rekor-v1 --dir /srv/chancery\n\n\
-    Stop the transparency log first. This cannot be undone. It may be run again.")]
-pub(crate) struct LogFreezeArgs {
-    /// Which log
-    #[arg(value_enum, value_name = "LOG")]
-    pub which: ShardedLog,
-    /// The installation's folder
-    #[arg(long, value_name = "DIR")]
-    pub dir: PathBuf,
-    /// Which shard of it; the oldest that takes entries unless told otherwise
-    #[arg(long, value_name = "NUMBER")]
-    pub shard: Option<u32>,
-    /// Also before all clients know of the next one
-    #[arg(long)]
-    pub now: bool,
-    /// Where tuf-targets.pem is, the key that was taken offline; keys/offline in the installation's folder unless told otherwise
-    #[arg(long, value_name = "DIR")]
-    pub offline_keys: Option<PathBuf>,
-}
-
-/// Logs that can have several shards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ShardedLog {
-    /// Each shard at a host of its own.
-    #[value(name = "rekor-v2")]
-    RekorV2,
-    /// All trees at one URL.
-    #[value(name = "rekor-v1")]
-    RekorV1,
-}
-
-/// `chancery log add`
-#[derive(Debug, Args)]
-#[command(after_help = "Example:  chancery log add rekor-v1 --dir /srv/chancery --offline-keys /media/offline\n\n\
-    Stop the transparency log first. Makes key and log, signs the trust root anew with the log in it, and appends one section to\n\
-    chancery.yaml; who trusts this installation trusts it as before, and it may be run again.")]
-pub(crate) struct LogAddArgs {
-    /// Which log
-    #[arg(value_enum, value_name = "LOG")]
-    pub which: AddedLog,
-    /// The installation's folder
-    #[arg(long, value_name = "DIR")]
-    pub dir: PathBuf,
-    /// What clients call it, as rekor-v1=URL; the host rekor-v1.DOMAIN where the services are below one domain
-    #[arg(long, value_name = "rekor-v1=URL")]
-    pub public_url: Option<PublicUrl>,
-    /// Where tuf-targets.pem is, the key that was taken offline; keys/offline in the installation's folder unless told otherwise
-    #[arg(long, value_name = "DIR")]
-    pub offline_keys: Option<PathBuf>,
-}
-
-/// Logs that an installation may have been made without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum AddedLog {
-    /// The log that older clients speak.
-    #[value(name = "rekor-v1")]
-    RekorV1,
-}
-
-/// Which registry is meant, and whom to trust.
-#[derive(Debug, Args)]
-pub(crate) struct PlaceArgs {
-    /// The folder of an installation or lab: says where the registry is and whom to trust
-    ///
-    /// Without it the environment says so (see `chancery env`), or the lab in ./.chancery-lab
-    #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
-    /// The registry, where the reference names none
-    #[arg(long, value_name = "URL")]
-    pub registry: Option<String>,
-    /// A file with the secret that the registry wants
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-}
-
-/// `chancery promote`
-#[derive(Debug, Args)]
-#[command(after_help = "Example:  chancery promote staging/app:2.1 prod/app:2.1\n\n\
-    Exit codes: 0 promoted, 3 refused by the policy (nothing was written), 1 failed, 2 wrong reference.")]
-pub(crate) struct PromoteArgs {
-    /// The image, as [REGISTRY/]REPOSITORY:TAG or [REGISTRY/]REPOSITORY@DIGEST
-    #[arg(value_name = "SOURCE")]
-    pub source: String,
-    /// Where it goes, as [REGISTRY/]REPOSITORY:TAG
-    #[arg(value_name = "TARGET")]
-    pub target: String,
-    /// Ask the policy and say what would be done; write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Which registry.
-    #[command(flatten)]
-    pub place: PlaceArgs,
-}
-
-/// `chancery tree`
-#[derive(Debug, Args)]
-#[command(after_help = "Example:  chancery tree prod/app:2.1")]
-pub(crate) struct TreeArgs {
-    /// The image, as [REGISTRY/]REPOSITORY:TAG or [REGISTRY/]REPOSITORY@DIGEST
-    #[arg(value_name = "IMAGE")]
-    pub image: String,
-    /// Whom to trust
-    #[arg(long, value_name = "FILE")]
-    pub trusted_root: Option<PathBuf>,
-    /// Which registry.
-    #[command(flatten)]
-    pub place: PlaceArgs,
-}
-
-/// `chancery verify`
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    chancery verify --certificate-identity dev@corp.example --certificate-oidc-issuer https://login.corp.example prod/app:2.1\n  \
-    chancery verify --certificate-identity dev@corp.example --certificate-oidc-issuer https://login.corp.example \\\n    \
-    --bundle app.sigstore.json --trusted-root trusted_root.json app.tar.gz")]
-pub(crate) struct VerifyArgs {
-    /// The bundle of a file; without it, ARTIFACT is an image in a registry
-    #[arg(long, value_name = "FILE")]
-    pub bundle: Option<PathBuf>,
-    /// Whom to trust
-    #[arg(long, value_name = "FILE")]
-    pub trusted_root: Option<PathBuf>,
-    /// Who must have signed: the exact subject alternative name
-    #[arg(
-        long,
-        value_name = "IDENTITY",
-        requires = "certificate_oidc_issuer",
-        required_unless_present = "key",
-        conflicts_with = "key"
-    )]
-    pub certificate_identity: Option<String>,
-    /// Who must vouch for the signer: the exact issuer URL
-    #[arg(long, value_name = "URL", requires = "certificate_identity", conflicts_with = "key")]
-    pub certificate_oidc_issuer: Option<String>,
-    /// The public key that must have signed, PEM
-    #[arg(long, value_name = "FILE", requires = "bundle")]
-    pub key: Option<PathBuf>,
-    /// Which registry.
-    #[command(flatten)]
-    pub place: PlaceArgs,
-    /// The image, as [REGISTRY/]REPOSITORY:TAG; with --bundle the file that was signed, or its digest as sha256:HEX
-    #[arg(value_name = "ARTIFACT")]
-    pub artifact: String,
-}
-
 impl Command {
     /// The services that the subcommand runs, if it runs some of them alone.
     pub(crate) fn services(&self) -> Option<(&'static [ServiceName], &Path)> {
@@ -593,8 +344,11 @@ mod tests {
             "log list --dir d",
             "log add rekor-v1 --dir d --offline-keys k",
             "log new-shard rekor-v2 --dir d --public-url rekor-v2=https://log2.rekor.corp.example --starts-in 24h",
+            "log new-shard ctlog --dir d --public-url ctlog=https://ctlog.corp.example/2027",
             "log freeze rekor-v1 --dir d --shard 1 --now --log info",
+            "log freeze ctlog --dir d",
             "log accept-rollback rekor-v2 --config c --published 3",
+            "log accept-rollback ctlog --shard 2 --config c --published 3",
             "log fsck --deep https://log1.rekor.corp.example",
         ] {
             let words = std::iter::once("chancery").chain(line.split(' '));

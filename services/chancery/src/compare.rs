@@ -6,10 +6,12 @@ use chassis::config::FilePath;
 use keys::{FileKey, Signer as _};
 use pki::{Certificate, PublicKey};
 
-use crate::anchors::{Anchors, RekorAnchors, sha256_hex};
+use crate::anchors::{Anchors, LogAnchors, sha256_hex};
+use crate::cli::ShardedLog;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::layout::{Layout, names};
+use crate::log_command::shards;
 use crate::names::ServiceName;
 use crate::output::short;
 
@@ -20,12 +22,12 @@ pub(crate) fn with_anchors(config: &Config, layout: &Layout, service: ServiceNam
             same_url(service, &section.public_url, anchors)?;
             same_key("the certificate authority's key", &section.key, &anchors.fulcio.intermediate_key)?;
             same_chain(&section.certificate_chain, &anchors.fulcio.intermediate_certificate, &anchors.fulcio.root_certificate)?;
-            // The promises of another log would verify here, and nowhere else.
-            same_public_key("the certificate log's public key", &section.ct_log.public_key, &anchors.ctlog.key)
+            submits_to_a_log_of_ours(&section.ct_log.public_key, anchors)
         }),
         ServiceName::Ctlog => config.ctlog.as_ref().map_or(Ok(()), |section| {
             same_url(service, &section.public_url, anchors)?;
-            same_key("the certificate log's key", &section.key, &anchors.ctlog.key)
+            same_key("the certificate log's key", &section.key, &anchors.ctlog.key)?;
+            same_shards(service, &config.ctlog_shards, &anchors.ctlog_shards, anchors)
         }),
         ServiceName::RekorV2 => config.rekor_v2.as_ref().map_or(Ok(()), |section| {
             same_url(service, &section.public_url, anchors)?;
@@ -72,6 +74,16 @@ trait Configured {
     fn public_url(&self) -> Option<&str>;
 }
 
+impl Configured for ctlog::ShardConfig {
+    fn key(&self) -> &FilePath {
+        &self.key
+    }
+
+    fn public_url(&self) -> Option<&str> {
+        Some(&self.public_url)
+    }
+}
+
 impl Configured for rekor::v2::ShardConfig {
     fn key(&self) -> &FilePath {
         &self.key
@@ -92,7 +104,7 @@ impl Configured for rekor::v1::ShardConfig {
     }
 }
 
-fn same_shards(service: ServiceName, found: &[impl Configured], expected: &[RekorAnchors], anchors: &Anchors) -> Outcome {
+fn same_shards(service: ServiceName, found: &[impl Configured], expected: &[LogAnchors], anchors: &Anchors) -> Outcome {
     // A run of `log new-shard` that was cut off enters the shard here before it is in the configuration.
     let least = expected.len() - usize::from(anchors.unfinished.is_some() && !expected.is_empty());
     if !(least..=expected.len()).contains(&found.len()) {
@@ -149,13 +161,37 @@ fn same_key(what: &str, path: &FilePath, expected: &str) -> Outcome {
     if found == expected { Ok(()) } else { Err(mismatch(what, path, &found, expected)) }
 }
 
-fn same_public_key(what: &str, path: &FilePath, expected: &str) -> Outcome {
+/// The digest of a public key in a file.
+pub(crate) fn public_key(what: &str, path: &FilePath) -> Outcome<String> {
     let unusable = |error: &(dyn std::error::Error + 'static)| {
         Failure::because("key_unusable", format!("{what} cannot be used"), error).advise("Restore it from the backup.")
     };
     let text = std::fs::read_to_string(path).map_err(|error| unusable(&error))?;
-    let found = hex::encode(PublicKey::from_pem(&text).map_err(|error| unusable(&error))?.fingerprint());
-    if found == expected { Ok(()) } else { Err(mismatch(what, path, &found, expected)) }
+    Ok(hex::encode(PublicKey::from_pem(&text).map_err(|error| unusable(&error))?.fingerprint()))
+}
+
+/// The promises of another log would verify here, and nowhere else; one that is frozen makes none.
+fn submits_to_a_log_of_ours(path: &FilePath, anchors: &Anchors) -> Outcome {
+    const WHAT: &str = "the certificate log's public key";
+    let found = public_key(WHAT, path)?;
+    let logs = shards::of(anchors, ShardedLog::Ctlog);
+    match logs.iter().find(|log| log.anchors.key == found) {
+        None => Err(mismatch(WHAT, path, &found, &anchors.ctlog.key)),
+        Some(log) if log.anchors.frozen.is_some() => {
+            let failure = Failure::new("log_frozen", "the certificate authority submits to a certificate log that is frozen")
+                .detail(format!("frozen  shard {}, {}", log.number, log.public_url));
+            let next = logs.iter().find(|log| log.anchors.frozen.is_none());
+            Err(match next {
+                Some(next) => failure.advise(format!(
+                    "Set fulcio.ct_log to the log that follows it: url to {} or where that listens, public_key to {}.",
+                    next.public_url,
+                    next.log.public_key(next.number)
+                )),
+                None => failure,
+            })
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 fn same_chain(path: &FilePath, first: &str, last: &str) -> Outcome {
@@ -198,16 +234,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_public_key_is_the_one_that_was_created() {
+    fn a_public_key_is_known_by_its_digest() {
         let folder = tempfile::tempdir().unwrap();
         let path: FilePath = serde_json::from_value(serde_json::json!(folder.path().join("ctfe.pub"))).unwrap();
         let key = FileKey::generate(KeyKind::P256).unwrap();
         let expected = hex::encode(key.public_key().fingerprint());
-        let code = || same_public_key("the log's key", &path, &expected).err().map(|failure| failure.code());
-        assert_eq!(code(), Some("key_unusable"));
+        assert_eq!(public_key("the log's key", &path).err().map(|failure| failure.code()), Some("key_unusable"));
         std::fs::write(&path, key.public_key().to_pem()).unwrap();
-        assert_eq!(code(), None);
-        std::fs::write(&path, FileKey::generate(KeyKind::P256).unwrap().public_key().to_pem()).unwrap();
-        assert_eq!(code(), Some("anchor_mismatch"));
+        assert_eq!(public_key("the log's key", &path).ok(), Some(expected));
     }
 }

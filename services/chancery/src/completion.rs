@@ -63,8 +63,7 @@ impl<'a> Completion<'a> {
     pub(crate) fn prepare_item(&self, list: &str, item: &str) -> Outcome<Prepared> {
         let value = |config: &Config| serde_json::to_value(config).unwrap_or_default();
         let path = self.layout.config();
-        let before = chassis::config::load::<Config>(&path, &chassis::config::Environment::empty());
-        let before = value(&before.map_err(|error| Failure::explained(&error))?);
+        let before = value(&self.read()?);
         let longer_by_one = |prepared: &Prepared| {
             let mut after = value(&prepared.config);
             let added = after[list].as_array_mut().and_then(Vec::pop);
@@ -81,6 +80,49 @@ impl<'a> Completion<'a> {
                     "Nothing was changed. Give the list {list} block style, with items indented below it, and run this again."
                 ))
         })
+    }
+
+    /// `chancery.yaml` with other values of some keys of a section within a section, and with nothing else changed; `change` says what
+    /// that makes of the configuration.
+    ///
+    /// # Errors
+    /// It cannot take that.
+    pub(crate) fn prepare_values(
+        &self,
+        section: &str,
+        inner: &str,
+        values: &[(&str, String)],
+        change: impl FnOnce(&mut Config),
+    ) -> Outcome<Prepared> {
+        let value = |config: &Config| serde_json::to_value(config).unwrap_or_default();
+        let mut expected = self.read()?;
+        change(&mut expected);
+        let expected = value(&expected);
+        let prepared = self.prepare_text(|text| with_values(text, section, inner, values))?;
+        prepared.filter(|prepared| value(&prepared.config) == expected).ok_or_else(|| {
+            let lines = values.iter().map(|(key, value)| format!("{key}: {value}"));
+            let failure = Failure::new(
+                self.code,
+                format!("{section}.{inner} in {} cannot be changed here", self.layout.config().display()),
+            );
+            lines
+                .fold(failure, Failure::detail)
+                .advise("Nothing was changed. Write these lines there yourself, and run this again.")
+        })
+    }
+
+    /// The configuration as the file alone says.
+    fn read(&self) -> Outcome<Config> {
+        let path = self.layout.config();
+        // As the replacement is read: behind any link.
+        let path = path.canonicalize().unwrap_or(path);
+        chassis::config::load(&path, &chassis::config::Environment::empty()).map_err(|error| Failure::explained(&error))
+    }
+
+    /// A path below the installation's folder, as the configuration has it.
+    pub(crate) fn join(&self, relative: &str) -> PathBuf {
+        let config = self.layout.config();
+        folder_of(&config.canonicalize().unwrap_or(config)).join(relative)
     }
 
     /// `chancery.yaml` after an edit; none when it cannot be read any more.
@@ -151,6 +193,41 @@ fn with_item(text: &str, list: &str, item: &str) -> String {
     let before = before.concat();
     let gap = if before.ends_with('\n') { "" } else { "\n" };
     format!("{before}{gap}{:indent$}- {item}\n{}", "", after.concat())
+}
+
+/// A text with other values of some keys in a section within a section at its top level. They are single lines, or all of them on the
+/// line of the inner section, which then has no others.
+///
+/// As with lists, whether that is what was wanted is for who reads the result to find out.
+fn with_values(text: &str, section: &str, inner: &str, values: &[(&str, String)]) -> String {
+    let (mut in_section, mut inner_indent) = (false, None);
+    let mut changed = String::with_capacity(text.len() + 256);
+    for line in text.split_inclusive('\n') {
+        let content = line.trim_start();
+        let indent = line.len() - content.len();
+        let key = content.split(':').next().unwrap_or_default();
+        let blank = content.is_empty() || content.starts_with('#');
+        if !blank && indent == 0 {
+            in_section = key == section;
+        }
+        if !blank && inner_indent.is_some_and(|outer| indent <= outer) {
+            inner_indent = None;
+        }
+        let spaces = &line[..indent];
+        let value = values.iter().find(|(name, _)| *name == key).filter(|_| inner_indent.is_some() && !blank);
+        if let Some((name, value)) = value {
+            changed.push_str(&format!("{spaces}{name}: {value}\n"));
+        } else if in_section && !blank && key == inner && content.trim_end().ends_with('}') {
+            let pairs: Vec<String> = values.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            changed.push_str(&format!("{spaces}{inner}: {{ {} }}\n", pairs.join(", ")));
+        } else {
+            if in_section && !blank && key == inner && indent > 0 {
+                inner_indent = Some(indent);
+            }
+            changed.push_str(line);
+        }
+    }
+    changed
 }
 
 /// The configuration after a change, under another name.
@@ -284,6 +361,24 @@ pub(crate) fn lab_port(config: &Config, service: ServiceName) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_change_where_they_are() {
+        let values = [("url", "\"u2\"".to_owned()), ("public_key", "\"k2\"".to_owned())];
+        for (before, after) in [
+            (
+                "ctlog:\n  url: x\nfulcio:\n  # ct_log:\n  url: y\n  ct_log: # where\n    url: \"u1\"\n    # its key\n    public_key: k1\n    ca_cert: c\n  key: z\ntsa:\n  ct_log:\n    url: w\n",
+                "ctlog:\n  url: x\nfulcio:\n  # ct_log:\n  url: y\n  ct_log: # where\n    url: \"u2\"\n    # its key\n    public_key: \"k2\"\n    ca_cert: c\n  key: z\ntsa:\n  ct_log:\n    url: w\n",
+            ),
+            (
+                "fulcio:\n    ct_log: { public_key: k1, url: u1 }\n    key: z\n",
+                "fulcio:\n    ct_log: { url: \"u2\", public_key: \"k2\" }\n    key: z\n",
+            ),
+            ("tsa:\n  ct_log:\n    url: w\n", "tsa:\n  ct_log:\n    url: w\n"),
+        ] {
+            assert_eq!(with_values(before, "fulcio", "ct_log", &values), after);
+        }
+    }
 
     #[test]
     fn an_item_goes_to_the_end_of_its_list() {

@@ -23,6 +23,9 @@ pub(crate) struct Config {
     /// The Rekor v1 log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rekor_v1: Option<rekor::v1::Config>,
+    /// The later shards of the certificate log, the second first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ctlog_shards: Vec<ctlog::ShardConfig>,
     /// The later shards of the Rekor v2 log, the second first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rekor_v2_shards: Vec<rekor::v2::ShardConfig>,

@@ -7,23 +7,24 @@ use std::process::ExitCode;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
-use chassis::config::{DatabasePlace, FilePath};
+use chassis::config::DatabasePlace;
 use chassis::listen::Listener;
 use chassis::telemetry::Telemetry;
 use chassis::{Process, Service, Shutdown};
 use clock::{Clock, SystemClock};
+use face::{Place, SharedDatabase};
 use keys::FileKey;
 use note::{Checkpoint, SignedNote};
-use rekor::SharedDatabase;
 
-use crate::anchors::{Anchors, RekorAnchors};
+use crate::anchors::{Anchors, LogAnchors};
+use crate::cli::ShardedLog;
 use crate::compare;
 use crate::completion;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::gateway_command;
 use crate::layout::Layout;
-use crate::log_command;
+use crate::log_command::{self, shards};
 use crate::names::ServiceName;
 
 /// `chancery serve`, and with `only` some services of it.
@@ -114,13 +115,22 @@ pub(crate) fn listen_config(config: &Config, service: ServiceName) -> Option<&ch
     }
 }
 
+/// Where the later shards of logs listen that have a listener each: whose they are, their list in the configuration, and where.
+pub(crate) fn shard_listeners(
+    config: &Config,
+) -> impl Iterator<Item = (ServiceName, &'static str, &chassis::config::ListenConfig)> {
+    let certificates = config.ctlog_shards.iter().map(|shard| (ServiceName::Ctlog, "ctlog_shards", &shard.http));
+    let entries = config.rekor_v2_shards.iter().map(|shard| (ServiceName::RekorV2, "rekor_v2_shards", &shard.http));
+    certificates.chain(entries)
+}
+
 /// Every socket of a process, bound before anything is opened or served.
 #[derive(Debug)]
 pub(crate) struct Sockets {
     /// One per service.
     pub services: Vec<(ServiceName, Listener)>,
-    /// Of the later shards of the Rekor v2 log, in their order, when that is one of the services.
-    pub shards: Vec<Listener>,
+    /// One per later shard of those logs among the services that have one each, in their order.
+    pub shards: Vec<(ServiceName, Listener)>,
     /// Health and metrics.
     pub admin: Listener,
 }
@@ -135,8 +145,10 @@ impl Sockets {
             bound.push((*service, bind(service.section(), http).await?));
         }
         let mut shards = Vec::new();
-        for shard in config.rekor_v2_shards.iter().filter(|_| services.contains(&ServiceName::RekorV2)) {
-            shards.push(bind("rekor_v2_shards", &shard.http).await?);
+        for (service, section, http) in shard_listeners(config) {
+            if services.contains(&service) {
+                shards.push((service, bind(section, http).await?));
+            }
         }
         Ok(Self { services: bound, shards, admin })
     }
@@ -153,41 +165,42 @@ pub(crate) async fn open(
     config: &Config,
     layout: &Layout,
     listeners: Vec<(ServiceName, Listener)>,
-    shards: Vec<Listener>,
+    mut shards: Vec<(ServiceName, Listener)>,
 ) -> Outcome<Vec<Service>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let anchors = completion::anchors(layout)?;
     let mut databases = Databases::default();
     let mut services = Vec::new();
-    let mut shards = shards.into_iter();
     for (name, listener) in listeners {
         services.push(open_one(config, name, listener, &anchors, &clock, &mut databases).await?);
-        if let (ServiceName::RekorV2, Some(first)) = (name, &config.rekor_v2) {
-            for (position, (shard, listener)) in config.rekor_v2_shards.iter().zip(shards.by_ref()).enumerate() {
-                let anchors = anchors.rekor_v2_shards.get(position);
-                services.push(open_v2(&shard.beside(first), position + 2, listener, anchors, &clock, &mut databases).await?);
-            }
+        let (own, others) = shards.into_iter().partition::<Vec<_>, _>(|(of, _)| *of == name);
+        shards = others;
+        for (number, (_, listener)) in (2..).zip(own) {
+            services.push(match name {
+                ServiceName::Ctlog => open_ct(config, number, listener, &anchors, &clock, &mut databases).await?,
+                _ => open_v2(config, number, listener, &anchors, &clock, &mut databases).await?,
+            });
         }
         compare::with_anchors(config, layout, name, &anchors)?;
     }
     Ok(services)
 }
 
-/// The databases in which Rekor logs are: a process opens each once, for as many logs as it holds.
+/// The databases in which logs are: a process opens each once, for as many logs as it holds.
 #[derive(Debug, Default)]
 struct Databases(HashMap<DatabasePlace, SharedDatabase>);
 
 impl Databases {
-    async fn open(&mut self, place: &DatabasePlace, password_file: Option<&FilePath>) -> Outcome<SharedDatabase> {
-        let real = match place {
+    async fn open(&mut self, place: &Place<'_>) -> Outcome<SharedDatabase> {
+        let real = match place.database {
             // A path that cannot be resolved is of a file that cannot be opened, which says more of it.
             DatabasePlace::File(path) => path.canonicalize().unwrap_or_else(|_| path.to_path_buf()).into(),
-            DatabasePlace::Postgres(_) => place.clone(),
+            DatabasePlace::Postgres(_) => place.database.clone(),
         };
         match self.0.entry(real) {
             Entry::Occupied(open) => Ok(open.get().clone()),
             Entry::Vacant(vacant) => {
-                let opened = SharedDatabase::open(place, password_file).await;
+                let opened = SharedDatabase::open(place).await;
                 Ok(vacant.insert(opened.map_err(|error| Failure::explained(&error))?).clone())
             }
         }
@@ -216,23 +229,14 @@ async fn open_one(
             let service = fulcio.ready().into_iter().fold(service, Service::ready_when);
             Ok(service.finish_with(fulcio.close()))
         }
-        ServiceName::Ctlog => {
-            let section = section(config.ctlog.as_ref());
-            let ctlog = ctlog::open(section, clock).await.map_err(|error| Failure::explained(&error))?;
-            let service = Service::new(listener, ctlog.router());
-            let service = ctlog.ready_checks().into_iter().fold(service, Service::ready_when);
-            Ok(service.finish_with(ctlog.close()))
-        }
-        ServiceName::RekorV2 => {
-            let section = section(config.rekor_v2.as_ref());
-            open_v2(section, 1, listener, Some(&anchors.rekor_v2), &clock, databases).await
-        }
+        ServiceName::Ctlog => open_ct(config, 1, listener, anchors, &clock, databases).await,
+        ServiceName::RekorV2 => open_v2(config, 1, listener, anchors, &clock, databases).await,
         ServiceName::RekorV1 => {
             let section = section(config.rekor_v1.as_ref());
             // Without an anchor, which is compared next, nothing is known of what was published.
             let shards: Vec<_> = anchors.rekor_v1.iter().chain(&anchors.rekor_v1_shards).collect();
-            let published: Vec<_> = shards.iter().map(|shard| first_checkpoint(shard).map(Some)).collect::<Outcome<_>>()?;
-            let database = databases.open(&section.database, section.database_password_file.as_ref()).await?;
+            let published: Vec<_> = shards.iter().map(|shard| first_checkpoint(shard)).collect::<Outcome<_>>()?;
+            let database = databases.open(&section.place(1)).await?;
             let log = rekor::v1::open_shards(section, &config.rekor_v1_shards, database, clock, &published)
                 .await
                 .map_err(|error| Failure::explained(&error))?;
@@ -270,19 +274,42 @@ async fn open_one(
     }
 }
 
-/// Opens a shard of the Rekor v2 log. Without an anchor, which is compared next, nothing is known of what was published.
-async fn open_v2(
-    section: &rekor::v2::Config,
-    number: usize,
+/// Opens a shard of the certificate log. Without an anchor, which is compared next, nothing is known of what was published.
+async fn open_ct(
+    config: &Config,
+    number: u32,
     listener: Listener,
-    anchors: Option<&RekorAnchors>,
+    anchors: &Anchors,
     clock: &Arc<dyn Clock>,
     databases: &mut Databases,
 ) -> Outcome<Service> {
-    let published = anchors.map(first_checkpoint).transpose()?;
-    let database = databases.open(&section.database, section.database_password_file.as_ref()).await?;
-    let number = u32::try_from(number).unwrap_or(u32::MAX);
-    let log = rekor::v2::open_shard(section, number, database, clock.clone(), published)
+    let section = shards::ct(config, number)?;
+    let anchors = anchors_of(anchors, ShardedLog::Ctlog, number);
+    let published = anchors.map_or(Ok(None), first_checkpoint)?;
+    let database = databases.open(&section.place(number)).await?;
+    let log = ctlog::open_shard(&section, number, database, clock.clone(), published)
+        .await
+        .map_err(|error| Failure::explained(&error))?;
+    anchors.map_or(Ok(()), |anchors| same_end(log.is_frozen(), anchors))?;
+    let service = Service::new(listener, log.router());
+    let service = log.ready_checks().into_iter().fold(service, Service::ready_when);
+    Ok(service.finish_with(log.close()))
+}
+
+/// Opens a shard of the Rekor v2 log likewise.
+async fn open_v2(
+    config: &Config,
+    number: u32,
+    listener: Listener,
+    anchors: &Anchors,
+    clock: &Arc<dyn Clock>,
+    databases: &mut Databases,
+) -> Outcome<Service> {
+    let section = shards::v2(config, number)?;
+    let anchors = anchors_of(anchors, ShardedLog::RekorV2, number);
+    let published = anchors.map_or(Ok(None), first_checkpoint)?;
+    let database = databases.open(&section.place(number)).await?;
+    let log = rekor::v2::open_shard(&section, number, database, clock.clone(), published)
         .await
         .map_err(|error| Failure::explained(&error))?;
     anchors.map_or(Ok(()), |anchors| same_end(log.is_frozen(), anchors))?;
@@ -290,23 +317,28 @@ async fn open_v2(
     Ok(service.finish_with(log.close()))
 }
 
+fn anchors_of(anchors: &Anchors, log: ShardedLog, number: u32) -> Option<&LogAnchors> {
+    let shards = shards::of(anchors, log);
+    shards.iter().find(|shard| shard.number == number).map(|shard| shard.anchors)
+}
+
 /// A log that was frozen must be so: else its database is from before, and would take entries after the last checkpoint.
-fn same_end(frozen: bool, anchors: &RekorAnchors) -> Outcome {
+fn same_end(frozen: bool, anchors: &LogAnchors) -> Outcome {
     if frozen || anchors.frozen.is_none() {
         return Ok(());
     }
-    Err(Failure::new(
-        "anchor_mismatch",
-        format!("the transparency log {} was frozen, and its database says that it is not", anchors.origin),
-    )
-    .advise("Restore the newest backup of the database. What was frozen never takes entries again."))
+    Err(Failure::new("anchor_mismatch", format!("the log {} was frozen, and its database says that it is not", anchors.origin))
+        .advise("Restore the newest backup of the database. What was frozen never takes entries again."))
 }
 
-/// What every tree of the log must contain.
-pub(crate) fn first_checkpoint(anchors: &RekorAnchors) -> Outcome<Checkpoint> {
+/// What every tree of the log must contain; none of a certificate log that takes entries, which begins with none.
+pub(crate) fn first_checkpoint(anchors: &LogAnchors) -> Outcome<Option<Checkpoint>> {
+    if anchors.checkpoint.is_empty() {
+        return Ok(None);
+    }
     let note = SignedNote::from_str(&anchors.checkpoint).ok();
-    note.and_then(|note| Checkpoint::from_str(note.text()).ok()).ok_or_else(|| {
-        Failure::new("anchors_damaged", format!("anchors.json holds no checkpoint of the transparency log {}", anchors.origin))
+    note.and_then(|note| Checkpoint::from_str(note.text()).ok()).map(Some).ok_or_else(|| {
+        Failure::new("anchors_damaged", format!("anchors.json holds no checkpoint of the log {}", anchors.origin))
             .advise("Restore anchors.json from the backup that holds the keys and databases.")
     })
 }

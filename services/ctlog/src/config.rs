@@ -1,8 +1,12 @@
 //! The `ctlog` section of the configuration.
 
 use chassis::config::{DatabasePlace, Duration, FilePath, ListenConfig};
+use face::{Place, default_keep_entries};
 use objects::ObjectsConfig;
 use serde::{Deserialize, Serialize};
+use tlog::Form;
+
+use crate::start::LOG_NAME;
 
 /// What a certificate transparency log is configured with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,8 +45,42 @@ pub struct Config {
     pub republish_every: Duration,
 }
 
-fn default_keep_entries() -> u64 {
-    65_536
+/// A later shard: a log of its own in the same database, one of the list `ctlog_shards`, whose first item is the second shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardConfig {
+    /// The URL clients use, unlike that of every other log: without its scheme it is the log's origin, for ever.
+    pub public_url: String,
+    /// Where it listens.
+    pub http: ListenConfig,
+    /// Its private key, PKCS#8 PEM, ECDSA P-256, unlike that of every other log.
+    pub key: FilePath,
+}
+
+impl ShardConfig {
+    /// Everything that a log is configured with: what is not its own is as the first shard has it.
+    #[must_use]
+    pub fn beside(&self, first: &Config) -> Config {
+        let Self { public_url, http, key } = self.clone();
+        Config { public_url, http, key, ..first.clone() }
+    }
+}
+
+impl Config {
+    /// Where the shard with this number is kept.
+    #[must_use]
+    pub fn place(&self, shard: u32) -> Place<'_> {
+        Place {
+            face: LOG_NAME,
+            shard,
+            database: &self.database,
+            password_file: self.database_password_file.as_ref(),
+            head_record: self.head_record.as_ref(),
+            objects: self.objects.as_ref(),
+            form: Form::Leaves,
+            keep_entries: self.keep_entries,
+        }
+    }
 }
 
 fn default_leaf_index() -> bool {

@@ -10,11 +10,11 @@ use chassis::Explain;
 use chassis::layers::Failure;
 use chassis::reason::{causes, chain, coded};
 use ct::Malformed;
+use face::LogError;
 use http::{HeaderValue, StatusCode, header};
 use keys::{KeyFileError, SignError};
-use objects::ObjectError;
 use pki::KeyKind;
-use tlog::{AppendError, DatabaseError, OpenError, ReadError, RollbackError, StoreError};
+use tlog::{AppendError, OpenError, ReadError, StoreError};
 
 use crate::chain::ChainRefusal;
 use crate::head::UnreadableHead;
@@ -174,18 +174,15 @@ pub enum StartError {
     /// The accepted roots cannot be read.
     #[error("the certificate log has no accepted roots")]
     Roots(#[from] RootsError),
-    /// The database cannot be used.
+    /// The database, what is in it, or what was published of it.
     #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// The object store cannot be used.
-    #[error("the certificate log cannot have this object store")]
-    Objects(#[from] ObjectError),
-    /// What is in the database does not fit the rest, or itself.
-    #[error(transparent)]
-    Log(#[from] OpenError),
-    /// A rollback was not accepted.
-    #[error(transparent)]
-    Rollback(#[from] RollbackError),
+    Log(#[from] LogError),
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        Self::Log(error.into())
+    }
 }
 
 impl Explain for StartError {
@@ -195,29 +192,21 @@ impl Explain for StartError {
             Self::KeyFile(_) => "log_key_file",
             Self::KeyKind { .. } => "log_key_unsuitable",
             Self::Roots(_) => "ctlog_roots",
-            Self::Database(error) => error.code(),
-            Self::Objects(error) => error.code(),
             Self::Log(error) => error.code(),
-            Self::Rollback(error) => error.code(),
         }
     }
 
     fn details(&self) -> Vec<String> {
         match self {
-            Self::Database(error) => error.details(),
-            Self::Log(error) => error.details().into_iter().chain(causes(error.source())).collect(),
-            Self::Rollback(error) => error.details(),
+            Self::Log(error) => error.details(),
             Self::KeyKind { kind } => vec![format!("key       {kind}"), "expected  ECDSA P-256".to_owned()],
-            Self::PublicUrl(_) | Self::KeyFile(_) | Self::Roots(_) | Self::Objects(_) => causes(self.source()),
+            Self::PublicUrl(_) | Self::KeyFile(_) | Self::Roots(_) => causes(self.source()),
         }
     }
 
     fn advice(&self) -> Option<String> {
         let advice = match self {
-            Self::Database(error) => error.advice(),
-            Self::Objects(error) => return error.advice(),
-            Self::Log(error) => return Some(error.advice()),
-            Self::Rollback(error) => return Some(error.advice()),
+            Self::Log(error) => return error.advice(),
             Self::PublicUrl(_) => "Set ctlog.public_url to the URL the log was created with.",
             Self::KeyFile(_) => "Restore the key file from a backup; the key of a log is never made anew.",
             Self::KeyKind { .. } => {

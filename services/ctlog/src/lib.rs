@@ -32,14 +32,14 @@ use std::sync::Arc;
 
 use tlog::Log;
 
-pub use config::Config;
+pub use config::{Config, ShardConfig};
 pub use entries::MAX_ENTRIES;
 pub use error::StartError;
 pub use inspect::{accept, check};
 pub use origin::{OriginError, origin_of};
 pub use roots::RootsError;
 pub use router::MAX_REQUEST;
-pub use start::{Created, CtLog, Identity, create, open};
+pub use start::{Created, CtLog, Identity, complete_shard, create, freeze, open, open_shard};
 
 /// What the handlers share.
 #[derive(Debug)]

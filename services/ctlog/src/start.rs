@@ -1,22 +1,18 @@
 //! Making the log once, and opening it. Opening creates nothing: whatever is missing or does not fit is an error that says what to
 //! do.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::Router;
 use chassis::ReadyCheck;
-use chassis::config::{DatabasePlace, FilePath};
-use chassis::reason::chain;
 use clock::Clock;
+use face::{DatabaseAnswers, Frozen, SharedDatabase};
+use jiff::Timestamp;
 use keys::{FileKey, Signer};
 use merkle::Hash;
+use note::Checkpoint;
 use pki::{KeyKind, PublicKey};
-use tlog::{
-    AppendError, Database, DatabaseAddress, DatabaseError, Form, Log, Published, SignedTreeHead, Tier, TreeHeadSigner as _,
-    tiered,
-};
+use tlog::{AppendError, Log, OpenError, SignedTreeHead, TreeHeadSigner as _};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::StartError;
@@ -27,9 +23,6 @@ use crate::{App, Config, router, upkeep};
 
 /// Name of this log in its database.
 pub(crate) const LOG_NAME: &str = "ctlog";
-
-/// What its bundles look like in an object store: chains are kept beside the leaves.
-pub(crate) const FORM: Form = Form::Leaves;
 
 /// What makes the log this log. It goes into the trusted root and never changes.
 #[derive(Debug, Clone)]
@@ -47,15 +40,17 @@ pub struct Identity {
 pub struct Created {
     /// What goes into the trusted root.
     pub identity: Identity,
-    /// The signed checkpoint over the empty tree.
+    /// The signed checkpoint that it has: over the empty tree, unless it was there before.
     pub checkpoint: String,
+    /// The second of that checkpoint.
+    pub since: Timestamp,
 }
 
 /// A running CT log.
 #[derive(Debug)]
 pub struct CtLog {
     app: Arc<App>,
-    database: Database,
+    database: SharedDatabase,
     identity: Identity,
     prefix: Option<String>,
     upkeep: AbortOnDropHandle<()>,
@@ -67,12 +62,57 @@ pub struct CtLog {
 /// [`StartError`]: a public URL or key that cannot be a log's, a database that is there already or cannot be written.
 pub async fn create(config: &Config, clock: Arc<dyn Clock>) -> Result<Created, StartError> {
     let (identity, heads) = identify(config)?;
-    let database = Database::create(&address(config)?).await?;
-    let log = Log::create(database.log(LOG_NAME), heads, clock).await?;
-    let checkpoint = log.checkpoint().note.clone();
-    log.close().await;
+    let place = config.place(1);
+    let database = SharedDatabase::create(&place).await?;
+    let log = Log::create(database.log(&place).await?, heads, clock).await?;
+    let created = Created::of(log, identity).await;
     database.close().await;
-    Ok(Created { identity, checkpoint })
+    Ok(created)
+}
+
+/// Makes the shard with this number beside other logs in a database that is there. One that is there already is kept.
+///
+/// # Errors
+/// [`StartError`]: as [`create`], or the shard that is there has another name or key.
+pub async fn complete_shard(config: &Config, shard: u32, clock: Arc<dyn Clock>) -> Result<Created, StartError> {
+    let (identity, heads) = identify(config)?;
+    let place = config.place(shard);
+    let database = SharedDatabase::open(&place).await?;
+    let store = database.log(&place).await?;
+    let log = match Log::open(store.clone(), heads.clone(), clock.clone(), None).await {
+        Err(OpenError::Missing { .. }) => Log::create(store, heads, clock).await?,
+        opened => opened?,
+    };
+    let created = Created::of(log, identity).await;
+    database.close().await;
+    Ok(created)
+}
+
+/// Freezes the shard with this number, which must be there and reach what was `published`: what is in it is read as before.
+///
+/// # Errors
+/// [`StartError`]: as [`open`], or the last head cannot be signed or stored. Asking again is always safe.
+pub async fn freeze(
+    config: &Config,
+    shard: u32,
+    clock: Arc<dyn Clock>,
+    published: Option<Checkpoint>,
+) -> Result<Frozen, StartError> {
+    let (_, heads) = identify(config)?;
+    let place = config.place(shard);
+    let database = SharedDatabase::open(&place).await?;
+    let frozen = face::freeze(&place, database.log(&place).await?, heads, clock, published).await?;
+    database.close().await;
+    Ok(frozen)
+}
+
+impl Created {
+    async fn of(log: Log, identity: Identity) -> Self {
+        let head = log.checkpoint();
+        log.close().await;
+        let since = Timestamp::from_second(head.time.as_second()).unwrap_or(head.time);
+        Self { identity, checkpoint: head.note.clone(), since }
+    }
 }
 
 /// Opens the log that [`create`] made, after checking that name, key, state, tiles and entries agree, and starts its upkeep.
@@ -80,15 +120,26 @@ pub async fn create(config: &Config, clock: Arc<dyn Clock>) -> Result<Created, S
 /// # Errors
 /// [`StartError`], naming what does not agree with what.
 pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<CtLog, StartError> {
+    open_shard(config, 1, SharedDatabase::open(&config.place(1)).await?, clock, None).await
+}
+
+/// As [`open`], the shard with this number, in a database that other shards of this process may have open too.
+///
+/// `published` is a checkpoint that is known from elsewhere to have been published, if there is one: the log must reach it.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_shard(
+    config: &Config,
+    shard: u32,
+    database: SharedDatabase,
+    clock: Arc<dyn Clock>,
+    published: Option<Checkpoint>,
+) -> Result<CtLog, StartError> {
     let (identity, heads) = identify(config)?;
     let roots = Roots::load(&config.roots).await?;
-    let database = Database::open(&address(config)?).await?;
-    let published = Published { anchor: None, record: record_of(config) };
-    let tier = match &config.objects {
-        Some(place) => Some(Tier::open(place, LOG_NAME, FORM, config.keep_entries).await?),
-        None => None,
-    };
-    let log = Log::open(tiered(database.log(LOG_NAME), tier), heads.clone(), Arc::clone(&clock), published).await?;
+    let place = config.place(shard);
+    let log = Log::open(database.log(&place).await?, heads.clone(), Arc::clone(&clock), place.published(published)).await?;
     let app = Arc::new(App { log, heads, roots, leaf_index: config.leaf_index });
     let upkeep = tokio::spawn(upkeep::run(Arc::clone(&app), clock, config.republish_every.as_std()));
     Ok(CtLog { app, database, identity, prefix: prefix_of(&config.public_url), upkeep: AbortOnDropHandle::new(upkeep) })
@@ -110,6 +161,12 @@ impl CtLog {
     #[must_use]
     pub fn checkpoint(&self) -> String {
         self.app.log.checkpoint().note.clone()
+    }
+
+    /// Whether it takes no more entries.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.app.log.checkpoint().last
     }
 
     /// Takes no more entries for ever; reads go on. The answer is the last head, also when the log was frozen before.
@@ -134,25 +191,6 @@ impl CtLog {
     }
 }
 
-/// Where the newest published head is kept: where the configuration says, else beside the database's file.
-pub(crate) fn record_of(config: &Config) -> Option<PathBuf> {
-    let beside = match &config.database {
-        DatabasePlace::File(path) => Some(path.with_added_extension(format!("{LOG_NAME}.head"))),
-        DatabasePlace::Postgres(_) => None,
-    };
-    config.head_record.as_ref().map(|path| path.as_path().to_owned()).or(beside)
-}
-
-/// Where the database is, with the password for it.
-pub(crate) fn address(config: &Config) -> Result<DatabaseAddress, DatabaseError> {
-    match &config.database {
-        DatabasePlace::File(path) => Ok(DatabaseAddress::File(path.to_path_buf())),
-        DatabasePlace::Postgres(url) => {
-            DatabaseAddress::postgres(url, config.database_password_file.as_ref().map(FilePath::as_path))
-        }
-    }
-}
-
 /// Who the log is, and what signs for it.
 pub(crate) fn identify(config: &Config) -> Result<(Identity, Arc<CtHeadSigner>), StartError> {
     let origin = origin_of(&config.public_url)?;
@@ -164,18 +202,4 @@ pub(crate) fn identify(config: &Config) -> Result<(Identity, Arc<CtHeadSigner>),
     }
     let heads = Arc::new(CtHeadSigner::new(origin.clone(), signer));
     Ok((Identity { origin, log_id: heads.key_id(), public_key }, heads))
-}
-
-struct DatabaseAnswers(Log);
-
-#[async_trait]
-impl ReadyCheck for DatabaseAnswers {
-    fn name(&self) -> &str {
-        "database answers"
-    }
-
-    async fn check(&self) -> Result<(), String> {
-        // Any hash will do: what counts is that the index can be read.
-        self.0.index_of(&self.0.key_id()).await.map(drop).map_err(|error| chain(&error))
-    }
 }

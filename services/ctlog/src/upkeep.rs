@@ -41,6 +41,10 @@ async fn reload_roots(app: &App, failed_before: bool) -> bool {
 }
 
 async fn republish(app: &App, clock: &dyn Clock, every: Duration) {
+    // A frozen log has signed its last head.
+    if app.log.checkpoint().last {
+        return;
+    }
     let every = SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX);
     if clock.now().duration_since(app.log.checkpoint().time) < every {
         return;

@@ -12,5 +12,5 @@ pub mod v1;
 pub mod v2;
 mod witness;
 
-pub use start::{Frozen, SharedDatabase, StartError};
+pub use start::StartError;
 pub use witness::{WithoutQuorum, WitnessesConfig, WitnessesError};

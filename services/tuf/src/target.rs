@@ -124,6 +124,12 @@ impl Target {
         Self { name: name(&format!("rekor_{number}.pub")), ..Self::legacy(Legacy::Rekor, pem, uri) }
     }
 
+    /// The key of a later shard of the certificate transparency log likewise.
+    #[must_use]
+    pub fn ctfe_shard(number: u32, pem: impl Into<String>, uri: impl Into<String>) -> Self {
+        Self { name: name(&format!("ctfe_{number}.pub")), ..Self::legacy(Legacy::Ctfe, pem, uri) }
+    }
+
     /// The same when its service uses it no more: clients go on believing what it signed, and say so.
     #[must_use]
     pub fn retired(mut self) -> Self {

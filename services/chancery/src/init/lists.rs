@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::Plan;
-use crate::anchors::{Anchors, RekorAnchors};
+use crate::anchors::{Anchors, LogAnchors};
 use crate::cli::Output;
 use crate::layout::names;
 use crate::names::ServiceName;
@@ -53,7 +53,7 @@ const BACK_UP: [(&str, &str); 5] = [
 ];
 
 fn text(dir: &Path, plan: &Plan, anchors: &Anchors) -> String {
-    let rekor = |log: &RekorAnchors| format!("{}   key {}", log.origin, short(&log.key));
+    let rekor = |log: &LogAnchors| format!("{}   key {}", log.origin, short(&log.key));
     let mut text = format!("created {}\n\npublic names, now part of origins, trusted root and signing config\n", dir.display());
     for service in ServiceName::ALL.into_iter().filter(|service| service.is_anchored()) {
         text.push_str(&format!("  {:<23} {}\n", service.title(), plan.urls.of(service)));

@@ -16,7 +16,7 @@ use chassis::config::ListenConfig;
 use clock::{Clock, SystemClock};
 use jiff::Timestamp;
 
-use crate::anchors::{Anchors, FulcioAnchors, LogAnchors, RekorAnchors, TsaAnchors, TufAnchors, VERSION, sha256_hex};
+use crate::anchors::{Anchors, FulcioAnchors, LogAnchors, TsaAnchors, TufAnchors, VERSION, sha256_hex};
 use crate::cli::{InitArgs, LogKey, Output};
 use crate::config::{ADMIN_PORT, Config, LabConfig};
 use crate::failure::{Failure, Outcome};
@@ -97,10 +97,7 @@ impl Plan {
 
     /// Where the certificate authority submits: straight to the listener when that is plain HTTP on this machine.
     pub(crate) fn ctlog_submission_url(&self) -> String {
-        match self.listen(ServiceName::Ctlog).listen.first() {
-            Some(address) if address.ip().is_loopback() => format!("http://{address}"),
-            _ => self.urls.of(ServiceName::Ctlog).to_owned(),
-        }
+        submission_url(self.listen(ServiceName::Ctlog), self.urls.of(ServiceName::Ctlog))
     }
 
     fn of(args: &InitArgs) -> Outcome<Self> {
@@ -122,6 +119,14 @@ impl Plan {
             databases: Databases::of(args)?,
             lab: None,
         })
+    }
+}
+
+/// Where to submit to the certificate log that listens at `http`: straight there when that is plain HTTP on this machine.
+pub(crate) fn submission_url(http: &ListenConfig, public_url: &str) -> String {
+    match http.listen.first() {
+        Some(address) if address.ip().is_loopback() && http.tls.is_none() => format!("http://{address}"),
+        _ => public_url.to_owned(),
     }
 }
 
@@ -249,7 +254,7 @@ fn anchors(
         certificate.map(|certificate| hex::encode(certificate.fingerprint())).unwrap_or_default()
     };
     let rekor = |origin: &String, log: &::keys::FileKey, checkpoint: &String| {
-        RekorAnchors::new(origin.clone(), key(log), checkpoint.clone())
+        LogAnchors::new(origin.clone(), key(log), checkpoint.clone())
     };
     let anchors = Anchors {
         version: VERSION,
@@ -260,9 +265,10 @@ fn anchors(
             intermediate_certificate: certificate(keys.fulcio_chain.first()),
             intermediate_key: key(&keys.intermediate),
         },
-        ctlog: LogAnchors { origin: ctlog_origin(plan), key: key(&keys.ctlog) },
+        ctlog: LogAnchors::new(ctlog_origin(plan), key(&keys.ctlog), String::new()),
         rekor_v2: rekor(&logs.v2.identity.origin, &keys.rekor_v2, &logs.v2.checkpoint),
         rekor_v1: Some(rekor(&logs.v1.identity.origin, &keys.rekor_v1, &logs.v1.checkpoint)),
+        ctlog_shards: Vec::new(),
         rekor_v2_shards: Vec::new(),
         rekor_v1_shards: Vec::new(),
         tsa: TsaAnchors {
@@ -285,9 +291,9 @@ fn anchors(
 
 /// Clients know logs by their key ids alone.
 pub(crate) fn distinct_keys(anchors: &Anchors) -> Outcome {
-    let later = anchors.rekor_v2_shards.iter().chain(&anchors.rekor_v1_shards);
-    let rekor = std::iter::once(&anchors.rekor_v2).chain(&anchors.rekor_v1).chain(later);
-    let keys: Vec<&String> = std::iter::once(&anchors.ctlog.key).chain(rekor.map(|log| &log.key)).collect();
+    let first = [&anchors.ctlog, &anchors.rekor_v2].into_iter().chain(&anchors.rekor_v1);
+    let later = anchors.ctlog_shards.iter().chain(&anchors.rekor_v2_shards).chain(&anchors.rekor_v1_shards);
+    let keys: Vec<&String> = first.chain(later).map(|log| &log.key).collect();
     if keys.iter().enumerate().any(|(position, key)| keys[..position].contains(key)) {
         return Err(Failure::new("key_shared", "two logs would have the same key id"));
     }

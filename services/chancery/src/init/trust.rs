@@ -38,10 +38,8 @@ pub(crate) struct Documents {
     pub trusted_root: Publishable<TrustedRoot>,
     /// Where to sign: a client takes the newest log that it knows.
     pub signing_config: Publishable<SigningConfig>,
-    /// The same with the Rekor v1 log alone.
-    pub rekor_v1: Publishable<SigningConfig>,
-    /// The same with the Rekor v2 log alone.
-    pub rekor_v2: Publishable<SigningConfig>,
+    /// The same with the Rekor v1 log alone, and with the Rekor v2 log alone, where there are both.
+    apart: Option<[Publishable<SigningConfig>; 2]>,
 }
 
 impl Documents {
@@ -140,6 +138,23 @@ impl Documents {
         Self::of(trusted_root, signing_config)
     }
 
+    /// The documents with a shard of the certificate log beside those that are in them. Nobody who signs is told where it is.
+    ///
+    /// # Errors
+    /// As [`Documents::new`].
+    pub(crate) fn with_ct_shard(
+        mut trusted_root: TrustedRoot,
+        signing_config: SigningConfig,
+        log: NewLog<'_>,
+    ) -> Result<Self, DocumentError> {
+        let trusted = TransparencyLog::new(log.url, log.key, log.key.fingerprint(), ValidFor::since(log.since));
+        if !trusted_root.ctlogs.iter().any(|known| known.log_id == trusted.log_id) {
+            trusted_root.ctlogs.push(trusted);
+            trusted_root.ctlogs.sort_by_key(|log| log.public_key.valid_for.start);
+        }
+        Self::of(trusted_root, signing_config)
+    }
+
     /// The documents when the log with this id has taken its last entry. It stays in them: what it has logged stays believed.
     ///
     /// # Errors
@@ -152,7 +167,8 @@ impl Documents {
     ) -> Result<Self, DocumentError> {
         // Ends are inclusive and compared with whole seconds.
         let end = Timestamp::from_second(last.as_second() + 1).unwrap_or(last);
-        for log in trusted_root.tlogs.iter_mut().filter(|log| *log.log_id.key_id == *id) {
+        let logs = trusted_root.tlogs.iter_mut().chain(&mut trusted_root.ctlogs);
+        for log in logs.filter(|log| *log.log_id.key_id == *id) {
             log.public_key.valid_for.end = Some(Time::whole_second(end));
         }
         Self::of(trusted_root, signing_config)
@@ -164,40 +180,39 @@ impl Documents {
             config.rekor_tlog_urls.retain(|service| service.major_api_version == version);
             config.publishable()
         };
-        Ok(Self {
-            trusted_root: trusted_root.publishable()?,
-            rekor_v1: only(V1)?,
-            rekor_v2: only(V2)?,
-            signing_config: signing_config.publishable()?,
-        })
+        // An installation may have been made before there was a Rekor v1 log.
+        let has_v1 = signing_config.rekor_tlog_urls.iter().any(|service| service.major_api_version == V1);
+        let apart = if has_v1 { Some([only(V1)?, only(V2)?]) } else { None };
+        Ok(Self { trusted_root: trusted_root.publishable()?, apart, signing_config: signing_config.publishable()? })
     }
 
     /// The files below `D/`, for those who do not use TUF.
-    pub(crate) fn files(&self) -> [(&'static str, Vec<u8>); 5] {
+    pub(crate) fn files(&self) -> Vec<(&'static str, Vec<u8>)> {
         // Trusted root and signing config in the one file that sigstore-python takes.
         let both = ClientTrustConfig::new(&self.trusted_root, &self.signing_config);
-        [
+        let mut files = vec![
             (names::TRUSTED_ROOT, self.trusted_root.to_json()),
             (names::SIGNING_CONFIG, self.signing_config.to_json()),
-            (names::SIGNING_CONFIG_V1, self.rekor_v1.to_json()),
-            (names::SIGNING_CONFIG_V2, self.rekor_v2.to_json()),
             (names::CLIENT_TRUST_CONFIG, both.to_json()),
-        ]
+        ];
+        files.extend(self.apart().map(|(name, document)| (name, document.to_json())));
+        files
+    }
+
+    /// The signing configs with one log alone, by name below `D/`.
+    fn apart(&self) -> impl Iterator<Item = (&'static str, &Publishable<SigningConfig>)> {
+        [names::SIGNING_CONFIG_V1, names::SIGNING_CONFIG_V2].into_iter().zip(self.apart.iter().flatten())
     }
 
     /// The documents as targets of the TUF repository.
     pub(crate) fn targets(&self) -> Vec<Target> {
-        let other = |file: &str, document: &Publishable<SigningConfig>| {
+        let other = |(file, document): (&str, &Publishable<SigningConfig>)| {
             let name = file.strip_prefix("trust/").unwrap_or(file);
             let name: TargetName = name.parse().expect("the name of a file of ours is one of a target");
             Target::other(name, document.to_json())
         };
-        vec![
-            Target::trusted_root(&self.trusted_root),
-            Target::signing_config(&self.signing_config),
-            other(names::SIGNING_CONFIG_V1, &self.rekor_v1),
-            other(names::SIGNING_CONFIG_V2, &self.rekor_v2),
-        ]
+        let known = [Target::trusted_root(&self.trusted_root), Target::signing_config(&self.signing_config)];
+        known.into_iter().chain(self.apart().map(other)).collect()
     }
 }
 
@@ -212,7 +227,7 @@ pub(crate) struct NewShard<'a> {
     pub write_from: Option<Timestamp>,
 }
 
-/// A Rekor log, as documents name it.
+/// A log, as documents name it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewLog<'a> {
     /// Base URL.

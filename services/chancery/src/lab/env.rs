@@ -11,6 +11,8 @@ pub(crate) const REGISTRY: &str = "CHANCERY_REGISTRY";
 pub(crate) const TOKEN_FILE: &str = "CHANCERY_TOKEN_FILE";
 /// Where the certificate authority is.
 const FULCIO: &str = "CHANCERY_FULCIO_URL";
+/// Where the certificate log is.
+const CTLOG: &str = "CHANCERY_CTLOG_URL";
 /// Where the Rekor v2 log is.
 const REKOR_V2: &str = "CHANCERY_REKOR_URL";
 /// Where the Rekor v1 log is.
@@ -34,7 +36,7 @@ impl Environment {
         let url = |service| urls.of(service).to_owned();
         let pairs = [
             (FULCIO, url(ServiceName::Fulcio)),
-            ("CHANCERY_CTLOG_URL", url(ServiceName::Ctlog)),
+            (CTLOG, url(ServiceName::Ctlog)),
             (REKOR_V2, url(ServiceName::RekorV2)),
             ("CHANCERY_TSA_URL", url(ServiceName::Tsa)),
             ("CHANCERY_TUF_URL", url(ServiceName::Tuf)),
@@ -62,6 +64,12 @@ impl Environment {
         Ok(self)
     }
 
+    /// With the shard of the certificate log at `public_url`.
+    pub(crate) fn with_ctlog(mut self, public_url: &str) -> Self {
+        self.set(CTLOG, public_url.to_owned());
+        self
+    }
+
     /// With the shard of the Rekor v2 log at `public_url`.
     pub(crate) fn with_rekor_v2(mut self, public_url: &str) -> Self {
         self.set(REKOR_V2, public_url.to_owned());
@@ -80,11 +88,11 @@ impl Environment {
 
     /// With what clients from before bundles want to be told: URLs for signing, one file per key. Each of the four files makes cosign
     /// leave the trust root's server out, and cosign 3 then refuses bundles; hence never in `D/env`. `None` where there is no Rekor v1
-    /// log. `rekor_key` is that of its tree that takes entries: such a client believes one.
+    /// log. The keys are those of the certificate log's shard and of the tree that take entries: such a client believes one of each.
     ///
     /// # Errors
     /// The current folder is gone.
-    pub(crate) fn with_cosign2(mut self, layout: &Layout, rekor_key: &str) -> std::io::Result<Option<Self>> {
+    pub(crate) fn with_cosign2(mut self, layout: &Layout, ctlog_key: &str, rekor_key: &str) -> std::io::Result<Option<Self>> {
         let (Some(fulcio), Some(rekor)) = (self.get(FULCIO).map(str::to_owned), self.get(REKOR_V1).map(str::to_owned)) else {
             return Ok(None);
         };
@@ -93,7 +101,7 @@ impl Environment {
         self.set("COSIGN_REKOR_URL", rekor);
         for (name, file) in [
             ("SIGSTORE_ROOT_FILE", names::FULCIO_CHAIN),
-            ("SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", names::CTLOG_PUB),
+            ("SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", ctlog_key),
             ("SIGSTORE_REKOR_PUBLIC_KEY", rekor_key),
             ("SIGSTORE_TSA_CERTIFICATE_FILE", names::TSA_CHAIN),
         ] {
@@ -217,9 +225,9 @@ mod tests {
         let urls = PublicUrls::new(Some("corp.example"), &[]).unwrap();
         let layout = Layout::new("/lab");
         let env = Environment::new(&layout, &urls, "http://127.0.0.1:1", "http://127.0.0.1:2").unwrap();
-        assert_eq!(env.clone().with_cosign2(&layout, names::REKOR_V1_PUB).unwrap(), None);
+        assert_eq!(env.clone().with_cosign2(&layout, names::CTLOG_PUB, names::REKOR_V1_PUB).unwrap(), None);
         let env = env.with_rekor_v1(&layout, "http://127.0.0.1:3000").unwrap();
-        let env = env.with_cosign2(&layout, names::REKOR_V1_PUB).unwrap().unwrap();
+        let env = env.with_cosign2(&layout, names::CTLOG_PUB, names::REKOR_V1_PUB).unwrap().unwrap();
         assert_eq!(env.get("COSIGN_REKOR_URL"), Some("http://127.0.0.1:3000"));
         assert_eq!(env.get("COSIGN_FULCIO_URL"), env.get(FULCIO));
         assert_eq!(env.get("SIGSTORE_REKOR_PUBLIC_KEY"), Some("/lab/trust/rekor.pub"));

@@ -18,8 +18,8 @@ use chassis::{Process, Service};
 use clock::Clock as _;
 use serde_json::Map;
 
-use crate::anchors::{Anchors, RekorAnchors};
-use crate::cli::{EnvArgs, LabArgs, LogKey, Output, Ports};
+use crate::anchors::{Anchors, LogAnchors};
+use crate::cli::{EnvArgs, LabArgs, LogKey, Output, Ports, ShardedLog};
 use crate::completion::{self, lab_port};
 use crate::config::{ADMIN_PORT, Config, LabConfig};
 use crate::failure::{Failure, Outcome};
@@ -60,6 +60,10 @@ pub(crate) async fn run(args: LabArgs, out: Output, telemetry: Telemetry) -> Out
     let admin_url = sockets.of_services.admin.url();
     let environment = Environment::new(&layout, &anchors.public_urls, issuer.base(), &admin_url)
         .map(|environment| environment.with_rekor_v2(shards::newest_v2(&anchors, clock::SystemClock.now())))
+        .map(|environment| match shards::oldest_open(&anchors, ShardedLog::Ctlog, clock::SystemClock.now()) {
+            Some(log) => environment.with_ctlog(log.public_url),
+            None => environment,
+        })
         .and_then(|environment| match &config.rekor_v1 {
             Some(section) => environment.with_rekor_v1(&layout, &section.public_url),
             None => Ok(environment),
@@ -103,8 +107,13 @@ pub(crate) fn print_env(args: &EnvArgs, out: Output) -> Outcome {
     };
     let mut environment = Environment::parse(&std::fs::read_to_string(layout.env()).map_err(unreadable)?);
     if args.cosign2 {
-        let rekor_key = shards::v1_public_key(&completion::anchors(&layout)?, clock::SystemClock.now());
-        environment = environment.with_cosign2(&layout, &rekor_key).map_err(unreadable)?.ok_or_else(|| {
+        let anchors = completion::anchors(&layout)?;
+        let key = |log: ShardedLog| {
+            let number = shards::oldest_open(&anchors, log, clock::SystemClock.now()).map_or(1, |shard| shard.number);
+            log.public_key(number)
+        };
+        let keys = (key(ShardedLog::Ctlog), key(ShardedLog::RekorV1));
+        environment = environment.with_cosign2(&layout, &keys.0, &keys.1).map_err(unreadable)?.ok_or_else(|| {
             Failure::usage("config_no_service", "this lab has no Rekor v1 log, the only one that cosign 2 writes to")
                 .advise(format!("Add it: chancery log add rekor-v1 --dir {}", layout.dir().display()))
         })?;
@@ -252,7 +261,7 @@ fn opening(
         digest: digest.to_owned(),
         until,
     };
-    let log = |service: ServiceName, anchors: &RekorAnchors| row(service, "log id", &anchors.key, None);
+    let log = |service: ServiceName, anchors: &LogAnchors| row(service, "log id", &anchors.key, None);
     let mut rows = vec![
         row(ServiceName::Fulcio, "root certificate", &anchors.fulcio.root_certificate, root_until),
         row(ServiceName::Ctlog, "log id", &anchors.ctlog.key, None),

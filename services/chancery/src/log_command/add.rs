@@ -14,7 +14,7 @@ use rekor::v1::Created;
 use serde::Serialize;
 
 use super::trust::{Known, TufSigners, create_key, same_root, targets_key, unfinished};
-use crate::anchors::{Anchors, RekorAnchors, sha256_hex};
+use crate::anchors::{Anchors, LogAnchors, sha256_hex};
 use crate::completion::{self, Completion, Done, lab_port};
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -140,7 +140,7 @@ pub(crate) async fn complete(layout: &Layout, addition: Addition) -> Outcome<Add
         Publication::Due(_) => create_key(&key).map_err(|error| completion.unwritable(&key, &*error))?,
         Publication::Done(log) => {
             let published = serve::first_checkpoint(log)?;
-            let log = rekor::v1::open(section, clock.clone(), Some(published)).await;
+            let log = rekor::v1::open(section, clock.clone(), published).await;
             log.map_err(|error| Failure::explained(&error))?.close().await;
             false
         }
@@ -196,7 +196,7 @@ enum Publication<'a> {
     /// Not yet, or nothing is known of it, and telling them again does no harm.
     Due(Box<TufSigners>),
     /// By a run that was cut off after that.
-    Done(&'a RekorAnchors),
+    Done(&'a LogAnchors),
 }
 
 /// A log that clients have been told of keeps its name.
@@ -219,7 +219,7 @@ fn anchored(before: &Anchors, public_url: &str, log: &Created, documents: &Docum
     }
     Ok(Anchors {
         public_urls: before.public_urls.clone().with(ServiceName::RekorV1, public_url),
-        rekor_v1: Some(RekorAnchors::new(
+        rekor_v1: Some(LogAnchors::new(
             log.identity.origin.clone(),
             hex::encode(log.identity.public_key.fingerprint()),
             log.checkpoint.clone(),

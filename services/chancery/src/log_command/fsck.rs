@@ -90,9 +90,10 @@ async fn databases(path: &Path, depth: Depth) -> Outcome<Vec<Checked>> {
         progress.end();
         outcome.map(|report| checked.push(Checked { log: log.to_owned(), report, took: begun.elapsed() }))
     };
-    if let Some(section) = &config.ctlog {
-        let (begun, found) = (Instant::now(), ctlog::check(section, depth, &tell).await);
-        add("ctlog", begun, found.map_err(|error| damaged("ctlog", &error)))?;
+    for number in shards::numbers(&config, ShardedLog::Ctlog) {
+        let (log, section) = (shards::section(ShardedLog::Ctlog, number), shards::ct(&config, number)?);
+        let (begun, found) = (Instant::now(), ctlog::check(&section, number, depth, &tell).await);
+        add(&log, begun, found.map_err(|error| damaged(&log, &error)))?;
     }
     for number in shards::numbers(&config, ShardedLog::RekorV2) {
         let (log, section) = (shards::section(ShardedLog::RekorV2, number), shards::v2(&config, number)?);

@@ -93,11 +93,11 @@ pub(crate) fn run_list(args: &DirArgs, out: Output) -> Outcome {
     let layout = Layout::new(&args.dir);
     let anchors = completion::anchors(&layout)?;
     let now = SystemClock.now();
-    let shards = [ShardedLog::RekorV2, ShardedLog::RekorV1].map(|log| shards::states(&shards::of(&anchors, log), now));
-    let ctlog = (&anchors.ctlog, anchors.public_urls.get(ServiceName::Ctlog).unwrap_or_default());
+    let logs = [ShardedLog::Ctlog, ShardedLog::RekorV2, ShardedLog::RekorV1];
+    let shards = logs.map(|log| shards::states(&shards::of(&anchors, log), now));
     match out {
         Output::Text => {
-            let mut text = row(ServiceName::Ctlog, "1", "takes entries", ctlog.1, &ctlog.0.origin, &ctlog.0.key);
+            let mut text = String::new();
             for (shard, state) in shards.iter().flatten() {
                 let Shard { log, number, anchors, public_url } = shard;
                 text.push_str(&row(
@@ -115,10 +115,7 @@ pub(crate) fn run_list(args: &DirArgs, out: Output) -> Outcome {
             output::print(&text);
         }
         Output::Json => {
-            let mut logs = vec![json!({
-                "log": ServiceName::Ctlog, "shard": 1, "state": "open", "public_url": ctlog.1, "origin": ctlog.0.origin, "key": ctlog.0.key,
-            })];
-            logs.extend(shards.iter().flatten().map(|(shard, state)| shard_json(shard, state)));
+            let logs: Vec<_> = shards.iter().flatten().map(|(shard, state)| shard_json(shard, state)).collect();
             output::print_json(&json!({ "dir": args.dir.display().to_string(), "logs": logs, "unfinished": anchors.unfinished }));
         }
     }
@@ -188,6 +185,11 @@ fn new_shard_text(layout: &Layout, log: ShardedLog, made: &Succeeded) -> String 
              When that time has come: stop the transparency log, then chancery log freeze {service} --dir {dir}",
             log.list()
         ),
+        ShardedLog::Ctlog => format!(
+            "Clients that verify know its key from {from} on, whatever they keep. Its section in the list {} says where it listens.\n\
+             When that time has come: stop certificate log and authority, then chancery log freeze {service} --dir {dir}",
+            log.list()
+        ),
         ShardedLog::RekorV1 => format!(
             "Clients that verify know its key from {from} on, whatever they keep. It takes entries when the one before it is frozen.\n\
              When that time has come: stop the transparency log, then chancery log freeze {service} --dir {dir}"
@@ -220,6 +222,7 @@ pub(crate) async fn run_freeze(args: &LogFreezeArgs, out: Output) -> Outcome {
             "frozen": closed.made,
             "since": closed.anchors.frozen,
             "checkpoint": closed.anchors.checkpoint,
+            "submits_to": closed.submits_to,
         })),
     }
     Ok(())
@@ -230,8 +233,17 @@ fn freeze_text(layout: &Layout, log: ShardedLog, closed: &Closed) -> String {
     if !closed.made {
         return format!("shard {number} of {service} was frozen before; nothing was changed\n");
     }
+    let next = match (&closed.submits_to, log) {
+        (Some(url), _) => {
+            format!("The certificate authority submits to {url} from its next start on, as fulcio.ct_log says now.\n")
+        }
+        (None, ShardedLog::Ctlog) => {
+            "A certificate authority that is configured elsewhere needs another fulcio.ct_log now, and a restart.\n".to_owned()
+        }
+        (None, _) => String::new(),
+    };
     format!(
-        "froze shard {number} of {service}: it takes no more entries, and is read and believed as before\n\n{}\n\
+        "froze shard {number} of {service}: it takes no more entries, and is read and believed as before\n\n{}\n{next}\
          Keep that checkpoint, and back up {} and {} again.\nStart it with: chancery serve --config {}\n",
         closed.anchors.checkpoint,
         layout.join("db").display(),

@@ -2,7 +2,8 @@
 //!
 //! Whoever verifies must know the new key before anything is signed under it, so this only makes the shard and tells of it. A Rekor v2
 //! shard is a log at another host: those who sign are told to write to it from a time on. A Rekor v1 tree is at the URL of the one before
-//! it, and takes entries when that one is frozen (`freeze.rs`).
+//! it, and takes entries when that one is frozen (`freeze.rs`). A shard of the certificate log is at another URL, and the certificate
+//! authority submits to it when the one before it is frozen.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,12 +12,11 @@ use chassis::config::ListenConfig;
 use clock::{Clock, SystemClock};
 use jiff::{SignedDuration, Timestamp};
 use pki::PublicKey;
-use tuf::Target;
 
 use super::CODE;
 use super::shards::{self, Shard, no_section};
 use super::trust::{Known, Telling, TufSigners, create_key, meanwhile, unfinished};
-use crate::anchors::{Anchors, RekorAnchors};
+use crate::anchors::{Anchors, LogAnchors};
 use crate::cli::ShardedLog;
 use crate::completion::{self, Completion, Prepared};
 use crate::config::Config;
@@ -31,7 +31,7 @@ use crate::layout::Layout;
 pub(crate) struct Succession {
     /// Which log gets a shard.
     pub log: ShardedLog,
-    /// Of a Rekor v2 shard; below the installation's domain when none is given.
+    /// Of a shard that has its own; below the installation's domain when none is given.
     pub public_url: Option<String>,
     /// How long clients get to learn of it; as long as they may keep an old trust root when none is given.
     pub wait: Option<SignedDuration>,
@@ -45,7 +45,7 @@ pub(crate) struct Succeeded {
     /// Its number.
     pub number: u32,
     /// What it was created with.
-    pub anchors: RekorAnchors,
+    pub anchors: LogAnchors,
     /// Where clients find it.
     pub public_url: String,
     /// Its private key, below `D/`.
@@ -60,14 +60,23 @@ struct Next {
     number: u32,
     public_url: String,
     from: Timestamp,
-    begun: Option<RekorAnchors>,
+    begun: Option<LogAnchors>,
 }
 
 /// A shard that is in the database.
 struct Created {
-    anchors: RekorAnchors,
+    anchors: LogAnchors,
     key: PublicKey,
     id: [u8; 32],
+    since: Timestamp,
+}
+
+/// What the engine made of it.
+struct Made {
+    origin: String,
+    key: PublicKey,
+    id: [u8; 32],
+    checkpoint: String,
     since: Timestamp,
 }
 
@@ -97,13 +106,15 @@ pub(crate) async fn complete(layout: &Layout, succession: Succession) -> Outcome
     shards::database_folder(&config, next.log).map_or(Ok(()), |folder| completion.give_to_owner(folder))?;
 
     // 4. The anchors: the shard is one of this installation, whether or not a start finds it in the configuration yet.
-    let shard = NewShard {
-        log: NewLog { url: &next.public_url, key: &created.key, since: created.since },
-        id: created.id,
-        write_from: (next.log == ShardedLog::RekorV2).then_some(next.from),
+    let log = NewLog { url: &next.public_url, key: &created.key, since: created.since };
+    let write_from = (next.log == ShardedLog::RekorV2).then_some(next.from);
+    let documents = match next.log {
+        ShardedLog::Ctlog => Documents::with_ct_shard(known.trusted_root, known.signing_config, log),
+        ShardedLog::RekorV2 | ShardedLog::RekorV1 => {
+            Documents::with_shard(known.trusted_root, known.signing_config, &NewShard { log, id: created.id, write_from })
+        }
     };
-    let documents = Documents::with_shard(known.trusted_root, known.signing_config, &shard)
-        .map_err(|error| Failure::because(CODE, "what clients are told cannot name the shard", &error))?;
+    let documents = documents.map_err(|error| Failure::because(CODE, "what clients are told cannot name the shard", &error))?;
     let meanwhile = meanwhile(&anchors, next.enter(&anchors, &created), &documents, &next.command())?;
     distinct_keys(&meanwhile)?;
     completion.replace(&layout.anchors(), meanwhile.to_json().as_bytes(), &layout.anchors())?;
@@ -114,8 +125,7 @@ pub(crate) async fn complete(layout: &Layout, succession: Succession) -> Outcome
     }
 
     // 6. What clients are told.
-    let target =
-        (next.log == ShardedLog::RekorV1).then(|| Target::rekor_shard(next.number, created.key.to_pem(), &*next.public_url));
+    let target = next.log.target(next.number, &created.key, &next.public_url);
     let telling = Telling { layout, completion: &completion, signers: &signers, documents: &documents, anchors: meanwhile };
     let pem = Some((public_key.clone(), created.key.to_pem()));
     telling.tell(target.into_iter().collect(), pem, clock.as_ref()).await?;
@@ -144,7 +154,7 @@ impl Next {
         }
         let number = newest.number + 1;
         let public_url = match log {
-            ShardedLog::RekorV2 => free_url(anchors, succession, number)?,
+            ShardedLog::RekorV2 | ShardedLog::Ctlog => free_url(anchors, succession, number)?,
             ShardedLog::RekorV1 if succession.public_url.is_none() => newest.public_url.to_owned(),
             ShardedLog::RekorV1 => {
                 return Err(Failure::usage("usage", "a tree of Rekor v1 has the URL of the one before it")
@@ -170,7 +180,9 @@ impl Next {
     fn command(&self) -> String {
         let Self { log, number, public_url, .. } = self;
         match log {
-            ShardedLog::RekorV2 if *number > 1 => format!("new-shard rekor-v2 --public-url rekor-v2={public_url}"),
+            ShardedLog::RekorV2 | ShardedLog::Ctlog if *number > 1 => {
+                format!("new-shard {log} --public-url {log}={public_url}", log = log.service())
+            }
             _ => format!("new-shard {}", log.service()),
         }
     }
@@ -183,8 +195,9 @@ impl Next {
         let key = quoted(&self.log.key(self.number));
         let item = match self.log {
             ShardedLog::RekorV1 => format!("{{ key: {key} }}"),
-            ShardedLog::RekorV2 => {
-                let (url, http) = (quoted(&self.public_url), listen(&listen_of(&self.public_url, self.number)));
+            ShardedLog::RekorV2 | ShardedLog::Ctlog => {
+                let http = listen_of(&self.public_url, self.log.service().port(), self.number);
+                let (url, http) = (quoted(&self.public_url), listen(&http));
                 format!("{{ public_url: {url}, http: {http}, key: {key} }}")
             }
         };
@@ -194,29 +207,48 @@ impl Next {
     }
 
     async fn create(&self, config: &Config, clock: &Arc<dyn Clock>) -> Outcome<Created> {
-        let anchors = |origin: &str, key: &PublicKey, checkpoint: &str| {
-            let made = RekorAnchors::new(origin.to_owned(), hex::encode(key.fingerprint()), checkpoint.to_owned());
-            let public_url = (self.log == ShardedLog::RekorV2).then(|| self.public_url.clone());
-            // What a run has entered that was cut off stays: the log may have grown since.
-            self.begun.clone().unwrap_or(RekorAnchors { public_url, from: Some(self.from), ..made })
+        let made = self.make(config, clock).await?;
+        // What a run has entered that was cut off stays: the log may have grown since, or signed a younger head.
+        if let Some(begun) = &self.begun {
+            return Ok(Created { anchors: begun.clone(), key: made.key, id: made.id, since: begun.since.unwrap_or(made.since) });
+        }
+        let fingerprint = hex::encode(made.key.fingerprint());
+        let anchors = match self.log {
+            // It begins with no entry, so there is no tree that it must contain.
+            ShardedLog::Ctlog => {
+                LogAnchors { since: Some(made.since), ..LogAnchors::new(made.origin, fingerprint, String::new()) }
+            }
+            ShardedLog::RekorV2 | ShardedLog::RekorV1 => LogAnchors::new(made.origin, fingerprint, made.checkpoint),
         };
-        match self.log {
+        let public_url = (self.log != ShardedLog::RekorV1).then(|| self.public_url.clone());
+        Ok(Created {
+            anchors: LogAnchors { public_url, from: Some(self.from), ..anchors },
+            key: made.key,
+            id: made.id,
+            since: made.since,
+        })
+    }
+
+    async fn make(&self, config: &Config, clock: &Arc<dyn Clock>) -> Outcome<Made> {
+        let (number, clock) = (self.number, clock.clone());
+        Ok(match self.log {
+            ShardedLog::Ctlog => {
+                let made = ctlog::complete_shard(&shards::ct(config, number)?, number, clock).await;
+                let ctlog::Created { identity, checkpoint, since } = made.map_err(|error| Failure::explained(&error))?;
+                Made { origin: identity.origin, key: identity.public_key, id: *identity.log_id.as_bytes(), checkpoint, since }
+            }
             ShardedLog::RekorV2 => {
-                let made = rekor::v2::complete_shard(&shards::v2(config, self.number)?, self.number, clock.clone()).await;
-                let made = made.map_err(|error| Failure::explained(&error))?;
-                let (identity, since) = (made.identity, made.since);
-                let anchors = anchors(&identity.origin, &identity.public_key, &made.checkpoint);
-                Ok(Created { anchors, id: *identity.log_id.as_bytes(), key: identity.public_key, since })
+                let made = rekor::v2::complete_shard(&shards::v2(config, number)?, number, clock).await;
+                let rekor::v2::Created { identity, checkpoint, since, .. } = made.map_err(|error| Failure::explained(&error))?;
+                Made { origin: identity.origin, key: identity.public_key, id: *identity.log_id.as_bytes(), checkpoint, since }
             }
             ShardedLog::RekorV1 => {
-                let (section, key) = shards::v1(config, self.number)?;
-                let made = rekor::v1::complete_shard(section, self.number, key, clock.clone()).await;
-                let made = made.map_err(|error| Failure::explained(&error))?;
-                let (identity, since) = (made.identity, made.since);
-                let anchors = anchors(&identity.origin, &identity.public_key, &made.checkpoint);
-                Ok(Created { anchors, id: *identity.log_id.as_bytes(), key: identity.public_key, since })
+                let (section, key) = shards::v1(config, number)?;
+                let made = rekor::v1::complete_shard(section, number, key, clock).await;
+                let rekor::v1::Created { identity, checkpoint, since, .. } = made.map_err(|error| Failure::explained(&error))?;
+                Made { origin: identity.origin, key: identity.public_key, id: *identity.log_id.as_bytes(), checkpoint, since }
             }
-        }
+        })
     }
 
     /// The anchors with the shard.
@@ -224,6 +256,7 @@ impl Next {
         let mut after = before.clone();
         if self.begun.is_none() {
             match self.log {
+                ShardedLog::Ctlog => after.ctlog_shards.push(created.anchors.clone()),
                 ShardedLog::RekorV2 => after.rekor_v2_shards.push(created.anchors.clone()),
                 ShardedLog::RekorV1 => after.rekor_v1_shards.push(created.anchors.clone()),
             }
@@ -232,28 +265,41 @@ impl Next {
     }
 }
 
-/// A Rekor v2 log is known by its host, so the shard needs one that no log of this installation ever had.
+/// A Rekor v2 log is known by its host, a certificate log by its URL, so the shard needs one that no log of this installation ever had.
 fn free_url(anchors: &Anchors, succession: &Succession, number: u32) -> Outcome<String> {
-    let below = || anchors.public_urls.domain().map(|domain| format!("https://log{number}.rekor.{domain}"));
+    let service = succession.log.service();
+    let below = || {
+        let domain = anchors.public_urls.domain()?;
+        Some(match succession.log {
+            ShardedLog::RekorV2 => format!("https://log{number}.rekor.{domain}"),
+            ShardedLog::Ctlog | ShardedLog::RekorV1 => format!("https://{service}{number}.{domain}"),
+        })
+    };
     let url = succession.public_url.clone().or_else(below).ok_or_else(|| {
         Failure::usage("name_invalid", "the shard has no public URL: this installation's services are not below one domain")
-            .advise("Give --public-url rekor-v2=URL, with a host name that no log has.")
+            .advise(format!("Give --public-url {service}=URL, one that no log has."))
     })?;
-    let origin = rekor::v2::origin_of(&url).map_err(|error| Failure::usage("name_invalid", error.to_string()))?;
-    let mut taken =
-        shards::of(anchors, ShardedLog::RekorV2).into_iter().map(|shard| &shard.anchors.origin).chain([&anchors.ctlog.origin]);
-    if taken.any(|known| *known == origin) {
+    let invalid = |error: &dyn std::error::Error| Failure::usage("name_invalid", error.to_string());
+    let origin = match succession.log {
+        ShardedLog::Ctlog => ctlog::origin_of(&url).map_err(|error| invalid(&error))?,
+        ShardedLog::RekorV2 | ShardedLog::RekorV1 => rekor::v2::origin_of(&url).map_err(|error| invalid(&error))?,
+    };
+    let logs = [ShardedLog::Ctlog, ShardedLog::RekorV2].map(|log| shards::of(anchors, log));
+    if logs.iter().flatten().any(|shard| shard.anchors.origin == origin) {
+        let known_by = if succession.log == ShardedLog::Ctlog {
+            "A certificate log is known by its URL"
+        } else {
+            "A Rekor v2 log is known by its host"
+        };
         return Err(Failure::usage("origin_shared", "two logs would have the same origin")
             .detail(format!("already a log  {origin}"))
-            .advise(
-                "A Rekor v2 log is known by its host for ever. Give the shard another host with --public-url rekor-v2=URL.",
-            ));
+            .advise(format!("{known_by} for ever. Give the shard another one with --public-url {service}=URL.")));
     }
     Ok(url)
 }
 
 /// Where the shard listens until somebody changes that: at its address when its URL has one of loopback, else beside the first shard.
-fn listen_of(public_url: &str, number: u32) -> ListenConfig {
+fn listen_of(public_url: &str, first: u16, number: u32) -> ListenConfig {
     let url = url::Url::parse(public_url).ok();
     let address = url.as_ref().and_then(|url| {
         let ip: std::net::IpAddr = url.host_str()?.trim_matches(['[', ']']).parse().ok()?;
@@ -262,7 +308,8 @@ fn listen_of(public_url: &str, number: u32) -> ListenConfig {
     match address {
         Some(address) => ListenConfig { listen: vec![address], ..ListenConfig::loopback(address.port()) },
         None => {
-            ListenConfig::loopback(3003_u16.saturating_add(u16::try_from(number - 1).unwrap_or(u16::MAX).saturating_mul(100)))
+            let apart = u16::try_from(number - 1).unwrap_or(u16::MAX).saturating_mul(100);
+            ListenConfig::loopback(first.saturating_add(apart))
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use tlog::GivenUp;
 
 use super::shards;
-use crate::cli::{AcceptRollbackArgs, Output, RecordedLog};
+use crate::cli::{AcceptRollbackArgs, Output, ShardedLog};
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -12,17 +12,16 @@ use crate::output;
 /// `chancery log accept-rollback`
 pub(crate) async fn run(args: &AcceptRollbackArgs, out: Output) -> Outcome {
     let config = Config::load(&args.config)?;
-    let absent = || Failure::usage("config_no_service", format!("{} has no such log", args.config.display()));
     let GivenUp { published, stored, kept } = match args.which {
-        RecordedLog::Ctlog => {
-            let section = config.ctlog.as_ref().ok_or_else(absent)?;
-            ctlog::accept(section, args.published).await.map_err(|error| Failure::explained(&error))?
+        ShardedLog::Ctlog => {
+            let section = shards::ct(&config, args.shard)?;
+            ctlog::accept(&section, args.shard, args.published).await.map_err(|error| Failure::explained(&error))?
         }
-        RecordedLog::RekorV2 => {
+        ShardedLog::RekorV2 => {
             let section = shards::v2(&config, args.shard)?;
             rekor::v2::accept(&section, args.shard, args.published).await.map_err(|error| Failure::explained(&error))?
         }
-        RecordedLog::RekorV1 => {
+        ShardedLog::RekorV1 => {
             let (section, key) = shards::v1(&config, args.shard)?;
             rekor::v1::accept(section, (args.shard, key), args.published).await.map_err(|error| Failure::explained(&error))?
         }

@@ -1,12 +1,14 @@
-//! The shards of a Rekor log, as the anchors know them: the first one, and those that followed it.
+//! The shards of a log, as the anchors know them: the first one, and those that followed it.
 
 use std::path::Path;
 
 use chassis::config::DatabasePlace;
 use jiff::Timestamp;
+use pki::PublicKey;
 use serde::Serialize;
+use tuf::{Legacy, Target};
 
-use crate::anchors::{Anchors, RekorAnchors};
+use crate::anchors::{Anchors, LogAnchors};
 use crate::cli::ShardedLog;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -21,7 +23,7 @@ pub(crate) struct Shard<'a> {
     /// From 1.
     pub number: u32,
     /// What it was created with.
-    pub anchors: &'a RekorAnchors,
+    pub anchors: &'a LogAnchors,
     /// Where clients find it.
     pub public_url: &'a str,
 }
@@ -32,7 +34,7 @@ pub(crate) struct Shard<'a> {
 pub(crate) enum State {
     /// It takes entries.
     Open,
-    /// It takes entries when those who sign know of it: from that time on (Rekor v2), or when the one before it is frozen (v1).
+    /// It takes entries when those who sign know of it: from that time on (Rekor v2), or when the one before it is frozen (the others).
     Waiting {
         /// When they know.
         from: Option<Timestamp>,
@@ -46,11 +48,13 @@ pub(crate) enum State {
 
 impl Shard<'_> {
     /// What it does at `now`, `after` the shard before it.
-    fn state(&self, before: Option<&RekorAnchors>, now: Timestamp) -> State {
+    fn state(&self, before: Option<&LogAnchors>, now: Timestamp) -> State {
         let from = self.anchors.from;
         match (self.anchors.frozen, self.log) {
             (Some(since), _) => State::Frozen { since },
-            (None, ShardedLog::RekorV1) if before.is_some_and(|before| before.frozen.is_none()) => State::Waiting { from },
+            (None, ShardedLog::RekorV1 | ShardedLog::Ctlog) if before.is_some_and(|before| before.frozen.is_none()) => {
+                State::Waiting { from }
+            }
             (None, ShardedLog::RekorV2) if from.is_some_and(|from| from > now) => State::Waiting { from },
             (None, _) => State::Open,
         }
@@ -60,6 +64,7 @@ impl Shard<'_> {
 /// The shards of `log`, the oldest first; none when the installation has no such log.
 pub(crate) fn of(anchors: &Anchors, log: ShardedLog) -> Vec<Shard<'_>> {
     let (first, later) = match log {
+        ShardedLog::Ctlog => (Some(&anchors.ctlog), &anchors.ctlog_shards),
         ShardedLog::RekorV2 => (Some(&anchors.rekor_v2), &anchors.rekor_v2_shards),
         ShardedLog::RekorV1 => (anchors.rekor_v1.as_ref(), &anchors.rekor_v1_shards),
     };
@@ -83,20 +88,18 @@ pub(crate) fn newest_v2(anchors: &Anchors, now: Timestamp) -> &str {
     open.or(shards.first()).map_or("", |(shard, _)| shard.public_url)
 }
 
-/// The public key of the Rekor v1 tree that takes entries at `now`, below `D/`.
-pub(crate) fn v1_public_key(anchors: &Anchors, now: Timestamp) -> String {
-    let trees = states(&of(anchors, ShardedLog::RekorV1), now);
-    let open = trees.iter().find(|(_, state)| *state == State::Open).or(trees.last());
-    match open {
-        Some((tree, _)) if tree.number > 1 => ShardedLog::RekorV1.public_key(tree.number),
-        _ => names::REKOR_V1_PUB.to_owned(),
-    }
+/// The oldest shard that takes entries at `now`: the one that new ones are in, of a log whose shards wait for each other.
+pub(crate) fn oldest_open(anchors: &Anchors, log: ShardedLog, now: Timestamp) -> Option<Shard<'_>> {
+    let shards = states(&of(anchors, log), now);
+    let open = shards.iter().find(|(_, state)| *state == State::Open).or(shards.last());
+    open.map(|(shard, _)| *shard)
 }
 
 impl ShardedLog {
     /// The service that it is.
     pub(crate) const fn service(self) -> ServiceName {
         match self {
+            Self::Ctlog => ServiceName::Ctlog,
             Self::RekorV2 => ServiceName::RekorV2,
             Self::RekorV1 => ServiceName::RekorV1,
         }
@@ -112,17 +115,34 @@ impl ShardedLog {
         format!("keys/{}-{number}.pem", self.service())
     }
 
-    /// The public key of a shard, below `D/`: after the first as older clients know the name of the first.
+    /// The public key of a shard, below `D/`: of a later one after the name by which older clients know the first.
     pub(crate) fn public_key(self, number: u32) -> String {
         match self {
+            Self::Ctlog if number <= 1 => names::CTLOG_PUB.to_owned(),
+            Self::RekorV2 if number <= 1 => names::REKOR_V2_PUB.to_owned(),
+            Self::RekorV1 if number <= 1 => names::REKOR_V1_PUB.to_owned(),
+            Self::Ctlog => format!("trust/ctfe_{number}.pub"),
             Self::RekorV2 => format!("trust/rekor_v2_{number}.pub"),
             Self::RekorV1 => format!("trust/rekor_{number}.pub"),
+        }
+    }
+
+    /// A shard's key as a file of the trust root, where clients without a trusted root look for such keys.
+    pub(super) fn target(self, number: u32, key: &PublicKey, public_url: &str) -> Option<Target> {
+        let pem = key.to_pem();
+        match (self, number) {
+            (Self::RekorV2, _) => None,
+            (Self::Ctlog, 0 | 1) => Some(Target::legacy(Legacy::Ctfe, pem, public_url)),
+            (Self::Ctlog, number) => Some(Target::ctfe_shard(number, pem, public_url)),
+            (Self::RekorV1, 0 | 1) => Some(Target::legacy(Legacy::Rekor, pem, public_url)),
+            (Self::RekorV1, number) => Some(Target::rekor_shard(number, pem, public_url)),
         }
     }
 
     /// How many later shards the configuration has.
     pub(crate) fn configured(self, config: &Config) -> usize {
         match self {
+            Self::Ctlog => config.ctlog_shards.len(),
             Self::RekorV2 => config.rekor_v2_shards.len(),
             Self::RekorV1 => config.rekor_v1_shards.len(),
         }
@@ -132,6 +152,7 @@ impl ShardedLog {
 /// The folder of the database, where files may have been made for the account that runs the log.
 pub(super) fn database_folder(config: &Config, log: ShardedLog) -> Option<&Path> {
     let database = match log {
+        ShardedLog::Ctlog => &config.ctlog.as_ref()?.database,
         ShardedLog::RekorV2 => &config.rekor_v2.as_ref()?.database,
         ShardedLog::RekorV1 => &config.rekor_v1.as_ref()?.database,
     };
@@ -144,6 +165,7 @@ pub(super) fn database_folder(config: &Config, log: ShardedLog) -> Option<&Path>
 /// The numbers of the shards that the configuration has.
 pub(super) fn numbers(config: &Config, log: ShardedLog) -> std::ops::RangeInclusive<u32> {
     let first = match log {
+        ShardedLog::Ctlog => config.ctlog.is_some(),
         ShardedLog::RekorV2 => config.rekor_v2.is_some(),
         ShardedLog::RekorV1 => config.rekor_v1.is_some(),
     };
@@ -157,8 +179,20 @@ pub(super) fn section(log: ShardedLog, number: u32) -> String {
     if number > 1 { format!("{name}, shard {number}") } else { name.to_owned() }
 }
 
-/// The section of the Rekor v2 log, for whatever is done to one of its shards.
-pub(super) fn v2(config: &Config, number: u32) -> Outcome<rekor::v2::Config> {
+/// The section of the certificate log, for whatever is done to one of its shards.
+pub(crate) fn ct(config: &Config, number: u32) -> Outcome<ctlog::Config> {
+    let first = config.ctlog.as_ref().ok_or_else(|| no_section(ShardedLog::Ctlog))?;
+    match number.checked_sub(2) {
+        None => Ok(first.clone()),
+        Some(later) => {
+            let shard = config.ctlog_shards.get(later as usize).ok_or_else(|| no_shard(ShardedLog::Ctlog, number))?;
+            Ok(shard.beside(first))
+        }
+    }
+}
+
+/// The section of the Rekor v2 log likewise.
+pub(crate) fn v2(config: &Config, number: u32) -> Outcome<rekor::v2::Config> {
     let first = config.rekor_v2.as_ref().ok_or_else(|| no_section(ShardedLog::RekorV2))?;
     match number.checked_sub(2) {
         None => Ok(first.clone()),
@@ -183,7 +217,7 @@ pub(super) fn v1(config: &Config, number: u32) -> Outcome<(&rekor::v1::Config, &
 
 pub(super) fn no_section(log: ShardedLog) -> Failure {
     let advice = match log {
-        ShardedLog::RekorV2 => "Run this where the transparency log is.".to_owned(),
+        ShardedLog::Ctlog | ShardedLog::RekorV2 => format!("Run this where the {} is.", log.service().title()),
         ShardedLog::RekorV1 => {
             "Run this where the transparency log is; an installation without one gets it by `chancery log add rekor-v1`."
                 .to_owned()

@@ -1,10 +1,12 @@
 //! Configuration of a Rekor v1 log.
 
 use chassis::config::{DatabasePlace, FilePath, ListenConfig};
+use face::{Place, default_keep_entries};
 use objects::ObjectsConfig;
 use serde::{Deserialize, Serialize};
+use tlog::Form;
 
-use crate::start::default_keep_entries;
+use super::start::LOG_NAME;
 
 /// Section `rekor_v1` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -33,6 +35,23 @@ pub struct Config {
     pub keep_entries: u64,
     /// The log's private key, PKCS#8 PEM, ECDSA P-256.
     pub key: FilePath,
+}
+
+impl Config {
+    /// Where the shard with this number is kept.
+    #[must_use]
+    pub fn place(&self, shard: u32) -> Place<'_> {
+        Place {
+            face: LOG_NAME,
+            shard,
+            database: &self.database,
+            password_file: self.database_password_file.as_ref(),
+            head_record: self.head_record.as_ref(),
+            objects: self.objects.as_ref(),
+            form: Form::Leaves,
+            keep_entries: self.keep_entries,
+        }
+    }
 }
 
 /// A later tree of the log, under the same URL and in the same database: one of the list `rekor_v1_shards`, whose first item is the

@@ -7,19 +7,19 @@ use std::sync::Arc;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use clock::Clock;
 use entry::v1::{ProposedEntry, VerifiedEntry};
+use face::{Frozen, LogError, SharedDatabase};
 use jiff::Timestamp;
 use keys::{FileKey, Signer};
 use merkle::sha256;
 use note::Checkpoint;
 use pki::KeyKind;
 use serde_json::json;
-use tlog::{Database, Log, OpenError, Published};
+use tlog::{Log, OpenError};
 
-use super::start::{Identity, LOG_NAME, identify, moving, stored_tree};
+use super::start::{Identity, identify, stored_tree};
 use super::submission::EntrySubmission;
 use super::{Config, StartError, TreeId};
 use crate::host::host_of;
-use crate::start::{Frozen, address, log_name, record_of};
 use crate::v2::SEEDS;
 
 /// A log that was made, and closed again.
@@ -80,13 +80,11 @@ pub async fn freeze(
     published: Option<Checkpoint>,
 ) -> Result<Frozen, StartError> {
     let host = host_of(&config.public_url)?;
-    let database = Database::open(&address(&config.database, config.database_password_file.as_ref())?).await?;
-    let name = log_name(LOG_NAME, shard);
-    let store = moving(config).with(database.log(&name), &name).await?;
+    let place = config.place(shard);
+    let database = SharedDatabase::open(&place).await?;
+    let store = database.log(&place).await?;
     let (_, signer) = identify(&host, stored_tree(store.as_ref(), &host).await?, Arc::new(FileKey::load(key)?))?;
-    let published =
-        Published { anchor: published, record: record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard) };
-    let frozen = Frozen::now(Log::open(store, Arc::new(signer), clock, published).await?).await?;
+    let frozen = face::freeze(&place, store, Arc::new(signer), clock, published).await?;
     database.close().await;
     Ok(frozen)
 }
@@ -101,15 +99,15 @@ enum Existing {
 async fn make(config: &Config, shard: u32, key: &Path, clock: Arc<dyn Clock>, existing: Existing) -> Result<Created, StartError> {
     let host = host_of(&config.public_url)?;
     let key: Arc<dyn Signer> = Arc::new(FileKey::load(key)?);
-    let database = Database::open_or_create(&address(&config.database, config.database_password_file.as_ref())?).await?;
-    let name = log_name(LOG_NAME, shard);
-    let store = moving(config).with(database.log(&name), &name).await?;
+    let place = config.place(shard);
+    let database = SharedDatabase::open_or_create(&place).await?;
+    let store = database.log(&place).await?;
     let kept = match existing {
         // That there is one is said by the engine.
         Existing::Refused => None,
         Existing::Kept => match stored_tree(store.as_ref(), &host).await {
             Ok(tree) => Some(tree),
-            Err(StartError::Log(OpenError::Missing { .. })) => None,
+            Err(StartError::Log(LogError::Open(OpenError::Missing { .. }))) => None,
             Err(error) => return Err(error),
         },
     };

@@ -3,15 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use face::SharedDatabase;
 use keys::{FileKey, Signer};
-use tlog::{CheckReport, Depth, GivenUp, RollbackError, Store, accept_rollback, check_log_to};
+use tlog::{CheckReport, Depth, GivenUp, Store};
 
 use super::Config;
-use super::start::{LOG_NAME, identify, moving, stored_tree};
+use super::start::{identify, stored_tree};
 use crate::host::host_of;
-use crate::start::{SharedDatabase, StartError, log_name, record_of};
+use crate::start::StartError;
 
-/// Compares everything in the database of the tree with this number and key with its signed head, and the head with the record of what was published.
+/// Compares everything in the database of the tree with this number and key with its signed head, and the head with the record of what
+/// was published.
 ///
 /// # Errors
 /// [`StartError`], naming the first thing that does not agree.
@@ -21,47 +23,26 @@ pub async fn check(
     depth: Depth,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<CheckReport, StartError> {
-    let database = SharedDatabase::open(&config.database, config.database_password_file.as_ref()).await?;
-    let checked = check_in(config, (shard, key), &database, depth, progress).await;
+    let place = config.place(shard);
+    let database = SharedDatabase::open(&place).await?;
+    let (store, signer) = parts(config, (shard, key), &database).await?;
+    let checked = face::check(&place, store, &signer, depth, progress).await;
     database.close().await;
-    checked
+    Ok(checked?)
 }
 
-/// Goes on with a database that is behind what was published, see [`accept_rollback`].
+/// Goes on with a database that is behind what was published, see [`accept_rollback`](tlog::accept_rollback).
 ///
 /// # Errors
 /// [`StartError`]; nothing was changed then.
 pub async fn accept(config: &Config, (shard, key): (u32, &Path), published: u64) -> Result<GivenUp, StartError> {
-    let database = SharedDatabase::open(&config.database, config.database_password_file.as_ref()).await?;
-    let accepted = accept_in(config, (shard, key), &database, published).await;
+    let place = config.place(shard);
+    let database = SharedDatabase::open(&place).await?;
+    let (store, signer) = parts(config, (shard, key), &database).await?;
+    let accepted = face::accept(&place, store.as_ref(), &signer, published).await;
+    drop(store);
     database.close().await;
-    accepted
-}
-
-async fn check_in(
-    config: &Config,
-    (shard, key): (u32, &Path),
-    database: &SharedDatabase,
-    depth: Depth,
-    progress: &(dyn Fn(u64, u64) + Sync),
-) -> Result<CheckReport, StartError> {
-    let (store, signer) = parts(config, (shard, key), database).await?;
-    let report = check_log_to(store.as_ref(), &signer, depth, progress).await?;
-    if let Some(record) = record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard) {
-        tlog::check_record(store, &signer, &record).await?;
-    }
-    Ok(report)
-}
-
-async fn accept_in(
-    config: &Config,
-    (shard, key): (u32, &Path),
-    database: &SharedDatabase,
-    published: u64,
-) -> Result<GivenUp, StartError> {
-    let (store, signer) = parts(config, (shard, key), database).await?;
-    let record = record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard).ok_or(RollbackError::None)?;
-    Ok(accept_rollback(store.as_ref(), &signer, &record, published).await?)
+    Ok(accepted?)
 }
 
 async fn parts(
@@ -71,8 +52,7 @@ async fn parts(
 ) -> Result<(Arc<dyn Store>, tlog::NoteSigner), StartError> {
     let host = host_of(&config.public_url)?;
     let key: Arc<dyn Signer> = Arc::new(FileKey::load(key)?);
-    let name = log_name(LOG_NAME, shard);
-    let store = moving(config).beside(database.log(&name), &name).await?;
+    let store = database.look_at(&config.place(shard)).await?;
     let tree = stored_tree(store.as_ref(), &host).await?;
     let (_, signer) = identify(&host, tree, key)?;
     Ok((store, signer))

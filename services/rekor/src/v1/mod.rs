@@ -32,7 +32,7 @@ mod write;
 use view::Shard;
 
 pub use crate::host::OriginError;
-pub use crate::start::{Frozen, StartError};
+pub use crate::start::StartError;
 pub use config::{Config, ShardConfig};
 pub use create::{Created, complete, complete_shard, create, freeze};
 pub use inspect::{accept, check};

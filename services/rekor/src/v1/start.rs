@@ -5,16 +5,17 @@ use std::sync::Arc;
 use axum::Router;
 use chassis::ReadyCheck;
 use clock::Clock;
+use face::{DatabaseAnswers, SharedDatabase};
 use keys::{FileKey, Signer};
 use merkle::Hash;
 use note::{Checkpoint, split_rekor_v1_origin};
 use pki::PublicKey;
-use tlog::{AppendError, Form, Log, NoteSigner, OpenError, Published, SignedTreeHead, Store, StoreError, TreeHeadSigner as _};
+use tlog::{AppendError, Log, NoteSigner, OpenError, SignedTreeHead, Store, StoreError, TreeHeadSigner as _};
 
 use super::view::Shard;
 use super::{App, Config, ShardConfig, TreeId, metric, router};
 use crate::host::host_of;
-use crate::start::{DatabaseAnswers, Moving, SharedDatabase, StartError, log_name, record_of};
+use crate::start::StartError;
 
 /// Name of this log in the database that it shares with the other face.
 pub(super) const LOG_NAME: &str = "rekor-v1";
@@ -48,14 +49,7 @@ pub struct Identity {
 /// # Errors
 /// [`StartError`], naming what does not agree with what.
 pub async fn open(config: &Config, clock: Arc<dyn Clock>, published: Option<Checkpoint>) -> Result<RekorV1, StartError> {
-    open_shards(
-        config,
-        &[],
-        SharedDatabase::open(&config.database, config.database_password_file.as_ref()).await?,
-        clock,
-        &[published],
-    )
-    .await
+    open_shards(config, &[], SharedDatabase::open(&config.place(1)).await?, clock, &[published]).await
 }
 
 /// As [`open`], in a database that another face of this process may have open too, with the trees that follow the first.
@@ -76,14 +70,12 @@ pub async fn open_shards(
     for (number, key) in (1..).zip(keys) {
         let host = host_of(&config.public_url)?;
         let key: Arc<dyn Signer> = Arc::new(FileKey::load(key)?);
-        let name = log_name(LOG_NAME, number);
-        let store = moving(config).with(database.log(&name), &name).await?;
+        let place = config.place(number);
+        let store = database.log(&place).await?;
         let tree = stored_tree(store.as_ref(), &host).await?;
         let (identity, signer) = identify(&host, tree, key.clone())?;
         let known = published.get(shards.len()).cloned().flatten();
-        let record = record_of(&config.database, config.head_record.as_ref(), LOG_NAME, number);
-        let known = Published { anchor: known, record };
-        let log = Log::open(store, Arc::new(signer), clock.clone(), known).await?;
+        let log = Log::open(store, Arc::new(signer), clock.clone(), place.published(known)).await?;
         shards.push(Shard { log, tree, key });
         identities.push(identity);
     }
@@ -147,11 +139,6 @@ impl RekorV1 {
     pub(super) fn database_of_tests(&self) -> &SharedDatabase {
         &self.database
     }
-}
-
-/// What is moved from a tree: entries can be larger than any bundle of `tlog-tiles` takes.
-pub(super) fn moving(config: &Config) -> Moving<'_> {
-    Moving { objects: config.objects.as_ref(), form: Form::Leaves, keep_entries: config.keep_entries }
 }
 
 /// Who the log is, and what signs for it.

@@ -1,10 +1,12 @@
 //! Configuration of a Rekor v2 log.
 
 use chassis::config::{DatabasePlace, FilePath, ListenConfig};
+use face::{Place, default_keep_entries};
 use objects::ObjectsConfig;
 use serde::{Deserialize, Serialize};
+use tlog::Form;
 
-use crate::start::default_keep_entries;
+use super::start::LOG_NAME;
 use crate::witness::WitnessesConfig;
 
 /// Section `rekor_v2` of the configuration.
@@ -43,6 +45,23 @@ pub struct Config {
     /// A folder that is kept as a copy of the log, for a plain file server: checkpoint, tiles, entry bundles. None unless it is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<FilePath>,
+}
+
+impl Config {
+    /// Where the shard with this number is kept.
+    #[must_use]
+    pub fn place(&self, shard: u32) -> Place<'_> {
+        Place {
+            face: LOG_NAME,
+            shard,
+            database: &self.database,
+            password_file: self.database_password_file.as_ref(),
+            head_record: self.head_record.as_ref(),
+            objects: self.objects.as_ref(),
+            form: Form::TlogTiles,
+            keep_entries: self.keep_entries,
+        }
+    }
 }
 
 /// A later shard: a log of its own in the same database, one of the list `rekor_v2_shards`, whose first item is the second shard.

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use clock::Clock;
 use entry::{HashedRekord, HashedRekordRequest, Verifier, default_key_details};
+use face::{Frozen, SharedDatabase};
 use jiff::Timestamp;
 use keys::{FileKey, Signer as _};
 use note::Checkpoint;
 use pki::KeyKind;
-use tlog::{Database, Log, OpenError, Published};
+use tlog::{Log, OpenError};
 
 use super::Config;
-use super::start::{Identity, LOG_NAME, identify, moving};
+use super::start::{Identity, identify};
 use super::submission::HashedrekordSubmission;
-use crate::start::{Frozen, StartError, address, log_name, record_of};
+use crate::start::StartError;
 
 /// Entries that every log of ours begins with.
 ///
@@ -48,8 +49,9 @@ pub struct Created {
 /// [`StartError`]: a public URL or key that cannot be a log's, a database that is there already or cannot be written.
 pub async fn create(config: &Config, clock: Arc<dyn Clock>) -> Result<Created, StartError> {
     let (identity, signer) = identify(config)?;
-    let database = Database::create(&address(&config.database, config.database_password_file.as_ref())?).await?;
-    let log = Log::create(database.log(LOG_NAME), signer, clock).await?;
+    let place = config.place(1);
+    let database = SharedDatabase::create(&place).await?;
+    let log = Log::create(database.log(&place).await?, signer, clock).await?;
     let created = seeded(log, identity, true).await;
     database.close().await;
     created
@@ -62,9 +64,9 @@ pub async fn create(config: &Config, clock: Arc<dyn Clock>) -> Result<Created, S
 /// [`StartError`]: as [`create`], or the shard that is there has another name or key.
 pub async fn complete_shard(config: &Config, shard: u32, clock: Arc<dyn Clock>) -> Result<Created, StartError> {
     let (identity, signer) = identify(config)?;
-    let database = Database::open(&address(&config.database, config.database_password_file.as_ref())?).await?;
-    let name = log_name(LOG_NAME, shard);
-    let store = moving(config).with(database.log(&name), &name).await?;
+    let place = config.place(shard);
+    let database = SharedDatabase::open(&place).await?;
+    let store = database.log(&place).await?;
     let (log, made) = match Log::open(store.clone(), signer.clone(), clock.clone(), None).await {
         Ok(log) => (log, false),
         Err(OpenError::Missing { .. }) => (Log::create(store, signer, clock).await?, true),
@@ -86,13 +88,9 @@ pub async fn freeze(
     published: Option<Checkpoint>,
 ) -> Result<Frozen, StartError> {
     let (_, signer) = identify(config)?;
-    let database = Database::open(&address(&config.database, config.database_password_file.as_ref())?).await?;
-    let published =
-        Published { anchor: published, record: record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard) };
-    let name = log_name(LOG_NAME, shard);
-    let store = moving(config).with(database.log(&name), &name).await?;
-    let log = Log::open(store, signer, clock, published).await?;
-    let frozen = Frozen::now(log).await?;
+    let place = config.place(shard);
+    let database = SharedDatabase::open(&place).await?;
+    let frozen = face::freeze(&place, database.log(&place).await?, signer, clock, published).await?;
     database.close().await;
     Ok(frozen)
 }

@@ -25,7 +25,7 @@ use merkle::Hash;
 use tlog::Log;
 
 pub use crate::host::OriginError;
-pub use crate::start::{Frozen, StartError};
+pub use crate::start::StartError;
 use crate::witness::Witnesses;
 pub use config::{Config, ShardConfig};
 pub use create::{Created, SEEDS, complete_shard, create, freeze};

@@ -6,17 +6,18 @@ use axum::Router;
 use chassis::ReadyCheck;
 use clock::Clock;
 use entry::MAX_BODY;
+use face::{DatabaseAnswers, SharedDatabase};
 use keys::{FileKey, Signer as _};
 use merkle::Hash;
 use note::{Checkpoint, NoteKey, VerifierKey};
 use pki::{KeyKind, PublicKey};
-use tlog::{AppendError, Form, Limits, Log, NoteSigner, Published, SignedTreeHead, TreeHeadSigner, UnsuitableSigner};
+use tlog::{AppendError, Limits, Log, NoteSigner, SignedTreeHead, TreeHeadSigner, UnsuitableSigner};
 
 use super::bundles::Bundles;
 use super::export::{Export, Folder};
 use super::origin::origin_of;
 use super::{App, Config, metric, router};
-use crate::start::{DatabaseAnswers, Moving, SharedDatabase, StartError, log_name, record_of};
+use crate::start::StartError;
 use crate::witness::{Plan, Witnesses};
 
 /// Name of this log in the database that it shares with the other faces.
@@ -66,8 +67,7 @@ impl Identity {
 /// # Errors
 /// [`StartError`], naming what does not agree with what.
 pub async fn open(config: &Config, clock: Arc<dyn Clock>, published: Option<Checkpoint>) -> Result<RekorV2, StartError> {
-    open_shard(config, 1, SharedDatabase::open(&config.database, config.database_password_file.as_ref()).await?, clock, published)
-        .await
+    open_shard(config, 1, SharedDatabase::open(&config.place(1)).await?, clock, published).await
 }
 
 /// As [`open`], the shard with this number, in a database that other logs of this process may have open too.
@@ -88,11 +88,8 @@ pub async fn open_shard(
     };
     let folder = config.export.as_ref().map(|path| Folder::open(path)).transpose()?;
     let limits = Limits { entry_bytes: MAX_BODY, ..Limits::default() };
-    let published =
-        Published { anchor: published, record: record_of(&config.database, config.head_record.as_ref(), LOG_NAME, shard) };
-    let name = log_name(LOG_NAME, shard);
-    let store = moving(config).with(database.log(&name), &name).await?;
-    let log = Log::open_with(store, Arc::clone(&signer), clock, published, limits).await?;
+    let place = config.place(shard);
+    let log = Log::open_with(database.log(&place).await?, Arc::clone(&signer), clock, place.published(published), limits).await?;
     metric::announce();
     let bundles = Bundles::new(u64::from(config.bundle_cache_mib) << 20);
     let witnesses = plan.map(|plan| Witnesses::start(plan, log.clone()));
@@ -154,11 +151,6 @@ impl RekorV2 {
     pub(super) fn app(&self) -> &App {
         &self.app
     }
-}
-
-/// What is moved from the log: bundles as they are published.
-pub(super) fn moving(config: &Config) -> Moving<'_> {
-    Moving { objects: config.objects.as_ref(), form: Form::TlogTiles, keep_entries: config.keep_entries }
 }
 
 /// Who the log is, and what signs for it.

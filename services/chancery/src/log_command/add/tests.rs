@@ -25,7 +25,7 @@ pub(in crate::log_command) struct Installation {
 
 impl Installation {
     /// As it was made before there was a Rekor v1 log: what is made today, undone.
-    async fn older() -> Self {
+    pub(in crate::log_command) async fn older() -> Self {
         let (older, anchors, plan) = Self::made().await;
         older.undo(anchors, &plan).await;
         older
@@ -112,7 +112,7 @@ impl Installation {
         let anchors = Anchors {
             public_urls: serde_json::from_value(urls).unwrap(),
             rekor_v1: None,
-            rekor_v2: RekorAnchors { checkpoint: log.checkpoint, ..anchors.rekor_v2 },
+            rekor_v2: LogAnchors { checkpoint: log.checkpoint, ..anchors.rekor_v2 },
             tuf: crate::anchors::TufAnchors { root_json: sha256_hex(&tuf.root_json), ..anchors.tuf },
             trusted_root: sha256_hex(&trusted_root.to_json()),
             ..anchors
@@ -152,11 +152,12 @@ impl Installation {
         let mut config = Config::load(&self.layout.config()).unwrap();
         config.admin.http = ListenConfig::loopback(0);
         config.rekor_v2_shards.iter_mut().for_each(|shard| shard.http = ListenConfig::loopback(0));
+        config.ctlog_shards.iter_mut().for_each(|shard| shard.http = ListenConfig::loopback(0));
         let services: Vec<ServiceName> =
             serve::DRAIN_ORDER.into_iter().filter(|service| serve::listen_config(&config, *service).is_some()).collect();
         let sockets = Sockets::bind(&config, &services).await?;
         let opened = serve::open(&config, &self.layout, sockets.services, sockets.shards).await?;
-        assert_eq!(opened.len(), services.len() + config.rekor_v2_shards.len());
+        assert_eq!(opened.len(), services.len() + config.rekor_v2_shards.len() + config.ctlog_shards.len());
         Ok(opened)
     }
 

@@ -29,7 +29,6 @@ use tower::ServiceExt as _;
 
 use super::start::{LOG_NAME, identify};
 use super::*;
-use crate::SharedDatabase;
 
 /// An installation of one log in a folder that goes away.
 struct Fixture {
@@ -71,7 +70,7 @@ impl Fixture {
     }
 
     fn database(&self) -> DatabaseAddress {
-        crate::start::address(&self.config.database, None).unwrap()
+        self.config.place(1).address().unwrap()
     }
 
     async fn open(&self) -> RekorV1 {

@@ -16,7 +16,7 @@ async fn two_trees() -> (Fixture, ShardConfig, Created, RekorV1) {
 }
 
 async fn open_both(fixture: &Fixture, shard: &ShardConfig) -> RekorV1 {
-    let database = SharedDatabase::open(&fixture.config.database, None).await.unwrap();
+    let database = face::SharedDatabase::open(&fixture.config.place(1)).await.unwrap();
     open_shards(&fixture.config, std::slice::from_ref(shard), database, fixture.clock.clone(), &[]).await.unwrap()
 }
 
@@ -135,7 +135,7 @@ async fn an_append_finds_out_that_its_tree_was_frozen() {
     let router = rekor.router();
     let identity = rekor.identity().clone();
     let (_, signer) = identify(HOST, identity.tree, rekor.app().shards[0].key.clone()).unwrap();
-    let store = rekor.database_of_tests().log(LOG_NAME);
+    let store = rekor.database_of_tests().log(&fixture.config.place(1)).await.unwrap();
     let other = Log::open(store, Arc::new(signer), fixture.clock.clone(), None).await.unwrap();
     other.freeze().await.unwrap();
     assert_eq!(get(&router, "/api/v1/log").await.json()["treeID"], identity.tree.to_string(), "nothing has told it yet");

@@ -106,7 +106,7 @@ async fn both_faces_live_in_one_file_each_with_a_tree_of_its_own() {
     assert_eq!(start_error(&fixture.config, &fixture, None).await.code(), "log_missing");
     let created = create(&fixture.config, fixture.clock.clone()).await.unwrap();
 
-    let database = SharedDatabase::open(&fixture.config.database, None).await.unwrap();
+    let database = face::SharedDatabase::open(&fixture.config.place(1)).await.unwrap();
     let first = open_shards(&fixture.config, &[], database.clone(), fixture.clock.clone(), &[]).await.unwrap();
     let second = v2::open_shard(&other, 1, database, fixture.clock.clone(), None).await.unwrap();
     assert_ne!(first.identity().log_id, second.identity().log_id);

@@ -76,7 +76,7 @@ impl Fixture {
     }
 
     fn database(&self) -> DatabaseAddress {
-        crate::start::address(&self.config.database, None).unwrap()
+        self.config.place(1).address().unwrap()
     }
 
     async fn open(&self) -> RekorV2 {

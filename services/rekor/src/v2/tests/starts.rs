@@ -2,7 +2,6 @@ use chassis::Explain as _;
 use entry::hash_name;
 
 use super::*;
-use crate::SharedDatabase;
 
 async fn start_error(config: &Config, fixture: &Fixture, published: Option<Checkpoint>) -> StartError {
     match open(config, fixture.clock.clone(), published).await {
@@ -133,7 +132,7 @@ async fn a_shard_is_a_log_of_its_own_beside_a_frozen_one() {
         "{}",
         frozen.checkpoint
     );
-    let database = SharedDatabase::open(&fixture.config.database, None).await.unwrap();
+    let database = face::SharedDatabase::open(&fixture.config.place(1)).await.unwrap();
     let old = open_shard(&fixture.config, 1, database.clone(), clock(), None).await.unwrap();
     let new = open_shard(&second, 2, database, clock(), None).await.unwrap();
     assert_eq!(submit(&old.router(), fixture.request(0).await).await.status, StatusCode::METHOD_NOT_ALLOWED);
