@@ -44,6 +44,33 @@ pub async fn flip_value(database: &Path, select: &'static str, update: &'static 
     connection.close().await.expect("the database closes");
 }
 
+/// What was moved out of the database of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The log's name in its database.
+    pub name: String,
+    /// How many entries it has.
+    pub size: i64,
+    /// How many of them were moved.
+    pub moved: i64,
+    /// How many have their content in the database.
+    pub with_content: i64,
+}
+
+/// What was moved of each log in a database, which may be in use.
+///
+/// # Panics
+/// It is no database of logs.
+pub async fn moved(database: &Path) -> Vec<Moved> {
+    let options = SqliteConnectOptions::new().filename(database).read_only(true);
+    let mut connection = SqliteConnection::connect_with(&options).await.expect("the database opens");
+    let select =
+        "SELECT name, size, moved, (SELECT count(*) FROM entry WHERE log = log.id AND length(data) > 0) FROM log ORDER BY name";
+    let rows = sqlx::query(select).fetch_all(&mut connection).await.expect("it is a database of logs");
+    connection.close().await.expect("the database closes");
+    rows.iter().map(|row| Moved { name: row.get(0), size: row.get(1), moved: row.get(2), with_content: row.get(3) }).collect()
+}
+
 /// Flips one bit of one byte of a file.
 ///
 /// # Panics

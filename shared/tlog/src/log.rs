@@ -136,6 +136,7 @@ impl Log {
         limits: Limits,
     ) -> Result<Self, OpenError> {
         let published = published.into();
+        recover::check_moved(store.as_ref()).await?;
         // What another process appended between two reads would look like damage: it waits until all was compared.
         let held = recover::hold(store.as_ref()).await?;
         let Recovered { state, tree } = recover::open(store.as_ref(), signer.as_ref()).await?;

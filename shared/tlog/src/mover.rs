@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use merkle::{Hash, TILE_WIDTH, Tile, leaf_hash, sha256};
 
 use crate::metric::Metrics;
@@ -121,12 +121,22 @@ impl Mover {
             return Ok(Pass::Done(moved));
         }
 
-        // 2. and 3. In order, so that what is put can be dropped while later ones are on their way.
+        // 2. and 3. What comes before one that cannot be put is moved all the same.
+        let (mut done, mut outcome) = (Vec::new(), Ok(Pass::Moved));
         let mut puts = std::pin::pin!(stream::iter(from..to).map(|index| self.put(index)).buffered(AT_ONCE));
+        while let Some(put) = puts.next().await {
+            match put {
+                Ok(Some(put)) => done.push(put),
+                Ok(None) => outcome = Ok(Pass::Beaten),
+                Err(error) => outcome = Err(error),
+            }
+            if !matches!(outcome, Ok(Pass::Moved)) {
+                break;
+            }
+        }
 
         // 4.
-        while let Some(put) = puts.try_next().await? {
-            let Some(put) = put else { return Ok(Pass::Beaten) };
+        for put in done {
             let began = Instant::now();
             if !self.drop_content(&put).await? {
                 return Ok(Pass::Beaten);
@@ -135,7 +145,7 @@ impl Mover {
             // Whoever appends gets most of the time that the one lock can be held.
             tokio::time::sleep(began.elapsed() * 3).await;
         }
-        Ok(Pass::Moved)
+        outcome
     }
 
     /// Puts a bundle and the tiles that end with it. None when its content is gone: another process moved it.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use merkle::{Hash, Node, ProofPlan, Subtree, TILE_HEIGHT, Tile};
+use merkle::{Hash, Node, ProofPlan, Subtree, TILE_HEIGHT, TILE_WIDTH, Tile};
 use moka::future::Cache;
 
 use crate::tree::{Growth, LeafTile, Tree};
@@ -118,20 +118,33 @@ impl Reader {
 
     /// A full leaf tile, which leads to the tree.
     pub(crate) async fn leaf_tile(&self, index: u64) -> Result<Arc<LeafTile>, StoreError> {
-        self.leaf_tiles
-            .try_get_with(index, self.load_leaf_tile(index))
-            .await
-            .map_err(|error| StoreError::Failed { doing: "reading a leaf tile", source: error.into() })
+        self.leaf_tiles.try_get_with(index, self.load_leaf_tile(index)).await.map_err(|error| match error.as_ref() {
+            StoreError::Objects { doing, source } => StoreError::Objects { doing, source: Arc::clone(source) },
+            StoreError::Object { name, what } => StoreError::Object { name: name.clone(), what: what.clone() },
+            _ => StoreError::Failed { doing: "reading a leaf tile", source: error.into() },
+        })
     }
 
     /// Reads a full leaf tile and checks it: what the tree in memory says its root is was signed.
     async fn load_leaf_tile(&self, index: u64) -> Result<Arc<LeafTile>, StoreError> {
-        let found = self.store.tiles(0, index..index + 1).await?.pop();
+        let found = self.leaf_tile_hashes(index).await?;
         let expected = self.tree().node(Node { level: TILE_HEIGHT, index });
-        match found.as_ref().and_then(|FullTile { hashes, .. }| LeafTile::from_bytes(index, hashes)) {
+        match found.and_then(|hashes| LeafTile::from_bytes(index, &hashes)) {
             Some((tile, root)) if Some(root) == expected => Ok(Arc::new(tile)),
             _ => Err(StoreError::damaged(format!("leaf tile {index} is missing or does not lead to the signed root"))),
         }
+    }
+
+    /// The hashes of a full leaf tile, as one string of bytes. One that was moved is made again of what the database has kept: a proof
+    /// needs nothing from anywhere else.
+    async fn leaf_tile_hashes(&self, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let first = index * TILE_WIDTH;
+        if self.store.tier().is_some() && first < self.store.moved().await? {
+            let leaves = self.store.leaf_hashes(first..first + TILE_WIDTH).await?;
+            return Ok(Some(leaves.iter().flat_map(|(_, leaf)| *leaf.as_bytes()).collect()));
+        }
+        let tile = self.store.tiles(0, index..index + 1).await?.pop();
+        Ok(tile.map(|FullTile { hashes, .. }| hashes))
     }
 
     fn check_size(&self, asked: u64) -> Result<(), ReadError> {

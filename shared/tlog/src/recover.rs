@@ -70,10 +70,15 @@ pub(crate) async fn open(store: &dyn Store, signer: &dyn TreeHeadSigner) -> Resu
     // 1. The state row: undamaged, of this key and name, and in agreement with the head that was signed over it.
     let state = read_state(store, signer).await?;
 
-    // 2. The entries: from 0 up to the size, no further. Those that were moved must have been moved to where they are looked for.
+    // 2. The entries: from 0 up to the size, no further. For those that were moved it must be known where to.
     check_extent(&at, store, &state).await?;
     let moved = store.moved().await.map_err(|error| at.store(error))?;
-    check_moved(&at, store, moved, state.size).await?;
+    if moved > state.size {
+        return Err(at.state_damaged(format!("{moved} entries were moved to an object store, the state has {}", state.size)));
+    }
+    if moved > 0 && store.tier().is_none() {
+        return Err(at.store(StoreError::Moved { index: moved - 1 }));
+    }
 
     // 3. The last entries: none is missing, and each hashes to the leaf hash beside it.
     let leaves = last_leaves(&at, store, &state).await?;
@@ -278,14 +283,17 @@ pub(crate) fn check_time(at: &At, index: u64, time: Timestamp, head_time: Timest
 }
 
 /// What was moved last is where the log looks for it. An object store that does not answer keeps no log from starting.
-async fn check_moved(at: &At, store: &dyn Store, moved: u64, size: u64) -> Result<(), OpenError> {
-    let Some(last) = (moved / TILE_WIDTH).checked_sub(1) else { return Ok(()) };
-    if moved > size {
-        return Err(at.state_damaged(format!("{moved} entries were moved to an object store, the state has {size}")));
-    }
-    let Some(tier) = store.tier() else {
-        return Err(at.store(StoreError::Moved { index: moved - 1 }));
+///
+/// While others can append: nobody waits for an object store with the state row in his hands.
+pub(crate) async fn check_moved(store: &dyn Store) -> Result<(), OpenError> {
+    let (at, Some(tier)) = (At::new(store), store.tier()) else { return Ok(()) };
+    let moved = match store.moved().await {
+        Ok(moved) => moved,
+        // That is said by whoever reads the state.
+        Err(StoreError::Missing) => 0,
+        Err(error) => return Err(at.store(error)),
     };
+    let (at, Some(last)) = (&at, (moved / TILE_WIDTH).checked_sub(1)) else { return Ok(()) };
     match store.tiles(0, last..last + 1).await {
         Ok(tiles) => {
             let found = tiles.first().map(|tile| tile.hashes.as_slice()).unwrap_or_default();

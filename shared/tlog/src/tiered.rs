@@ -25,8 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The store, and where it moves what is old, if it does.
 ///
-/// Everything that reads through what is returned finds entries and tiles wherever they are. Those of an object are given only when they
-/// hash to what the database has kept; tiles are, like those of the database, for the caller to compare with the tree.
+/// Everything that reads through what is returned finds entries and tiles wherever they are. The entries of an object are given only when
+/// they hash to what the database has kept; tiles are, like those of the database, for the caller to compare with the tree. Proofs need
+/// none of them: the database keeps every leaf hash.
 #[must_use]
 pub fn tiered(store: Arc<dyn Store>, tier: Option<Tier>) -> Arc<dyn Store> {
     match tier {

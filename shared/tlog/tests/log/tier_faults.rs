@@ -114,7 +114,9 @@ async fn an_object_store_that_is_down_keeps_only_old_entries_back(driver: Driver
         let log = &fixture.log;
         assert!(matches!(log.entries(1_000..1_030).await, Err(StoreError::Objects { .. })));
         assert_eq!(log.entries(1_024..1_600).await.unwrap().len(), 576);
-        assert!(log.tile(0, 4, 256).await.is_ok() && log.tile(1, 0, 5).await.is_ok());
+        assert!(
+            log.tile(0, 0, 256).await.is_ok() && log.tile(1, 0, 5).await.is_ok() && log.inclusion_proof(7, 1_500).await.is_ok()
+        );
         assert!(log.move_due().await.is_err());
         let next = log.checkpoint().size;
         grow(log, next..next + 10).await;
