@@ -6,6 +6,7 @@ use chassis::Explain;
 use chassis::reason::causes;
 use face::LogError;
 use keys::KeyFileError;
+use objects::ObjectError;
 use tlog::{OpenError, UnsuitableSigner};
 
 use crate::host::OriginError;
@@ -33,6 +34,9 @@ pub enum StartError {
     /// The folder it is exported to cannot be used.
     #[error(transparent)]
     Export(#[from] FolderError),
+    /// The bucket it is exported to, or what its folder is on, cannot be used.
+    #[error("the transparency log cannot be exported there")]
+    ExportObjects(#[from] ObjectError),
     /// The first entries could not be written.
     #[error("the transparency log was made, and its entry {number} could not be written")]
     Seed {
@@ -59,6 +63,7 @@ impl Explain for StartError {
             Self::Log(error) => error.code(),
             Self::Witnesses(error) => error.code(),
             Self::Export(error) => error.code(),
+            Self::ExportObjects(error) => error.code(),
             Self::Seed { .. } => "log_seed",
         }
     }
@@ -71,6 +76,7 @@ impl Explain for StartError {
             | Self::Signer(_)
             | Self::Witnesses(_)
             | Self::Export(_)
+            | Self::ExportObjects(_)
             | Self::Seed { .. } => causes(self.source()),
         }
     }
@@ -80,6 +86,7 @@ impl Explain for StartError {
             Self::Log(error) => return error.advice(),
             Self::Witnesses(error) => return error.advice(),
             Self::Export(error) => return error.advice(),
+            Self::ExportObjects(error) => return error.advice(),
             Self::PublicUrl(_) => "Set the public_url of the log to the one it was created with.",
             Self::KeyFile(_) => "Restore the key file from a backup; the key of a log is never made anew.",
             Self::Signer(_) => "Use the key that the log was created with.",

@@ -34,6 +34,22 @@ pub trait Driver: Debug + Send + Sync {
     /// [`ObjectError`]; either may be there.
     async fn replace(&self, name: &str, content: Bytes) -> Result<(), ObjectError>;
 
+    /// Keeps an object in place of `old`, if that is what has this name still; none stands for no object. Otherwise nothing changes, and
+    /// the answer is false. Of several that would follow one object at most one does.
+    ///
+    /// What is written here compares and then replaces, which is enough for a driver with one writer.
+    ///
+    /// # Errors
+    /// [`ObjectError`]; either may be there.
+    async fn swap(&self, name: &str, old: Option<Bytes>, content: Bytes) -> Result<bool, ObjectError> {
+        let Some(old) = old else { return Ok(self.create(name, content).await? == Created::New) };
+        match self.read(name, old.len()).await {
+            Ok(Some(there)) if there == old => self.replace(name, content).await.map(|()| true),
+            Ok(_) | Err(ObjectError::TooLarge { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// An object, or none if there is none.
     ///
     /// # Errors

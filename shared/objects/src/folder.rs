@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::error::Error;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -57,6 +58,20 @@ impl Folder {
         Ok(Self(Arc::new(Inner { path, store, synced: Mutex::default(), doubted })))
     }
 
+    /// Waits until no other process swaps anything. The system lets go of the lock when this process ends, however it ends.
+    async fn lock_swaps(&self) -> io::Result<File> {
+        const LOCK: &str = ".swaps";
+        const PAUSE: Duration = Duration::from_millis(10);
+        let file = File::options().create(true).truncate(false).write(true).open(self.0.path.join(LOCK))?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(PAUSE).await,
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    }
+
     /// Writes a file and everything that its durability takes.
     async fn put(&self, name: &str, content: Bytes, mode: PutMode) -> Result<Created, ObjectError> {
         let place = ObjectPath::from(name);
@@ -91,6 +106,17 @@ impl Driver for Folder {
 
     async fn replace(&self, name: &str, content: Bytes) -> Result<(), ObjectError> {
         self.put(name, content, PutMode::Overwrite).await.map(|_| ())
+    }
+
+    async fn swap(&self, name: &str, old: Option<Bytes>, content: Bytes) -> Result<bool, ObjectError> {
+        // For as long as this lives no other process compares.
+        let _alone = self.lock_swaps().await.map_err(|error| self.0.write_failed(name, error))?;
+        let Some(old) = old else { return Ok(self.create(name, content).await? == Created::New) };
+        match self.read(name, old.len()).await {
+            Ok(Some(there)) if there == old => self.replace(name, content).await.map(|()| true),
+            Ok(_) | Err(ObjectError::TooLarge { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn read(&self, name: &str, most: usize) -> Result<Option<Bytes>, ObjectError> {

@@ -156,6 +156,29 @@ impl Objects {
         .await
     }
 
+    /// Keeps an object in place of `old`, if that is what has this name still; none stands for no object. Of several writers that found
+    /// the same one, one goes on.
+    ///
+    /// False if something else is there: it stays. True means durable, read back and compared, as with [`Objects::put_latest`].
+    ///
+    /// # Errors
+    /// [`ObjectError::NotReadBack`], also if another writer has gone on already, or what went wrong.
+    pub async fn put_next(&self, name: &str, old: Option<Bytes>, content: Bytes) -> Result<bool, ObjectError> {
+        let whole = name::below(&self.prefix, name)?;
+        self.must_fit(&whole, content.len())?;
+        self.in_time(&whole, async {
+            let swapped = self.driver.swap(&whole, old, content.clone()).await?;
+            match self.driver.read(&whole, content.len()).await {
+                // Also when an answer was lost, and what was asked again found it done.
+                Ok(Some(there)) if there == content => Ok(true),
+                Ok(_) | Err(ObjectError::TooLarge { .. }) if !swapped => Ok(false),
+                Ok(_) | Err(ObjectError::TooLarge { .. }) => Err(ObjectError::NotReadBack { object: self.shown(&whole) }),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
     /// An object of at most so many bytes; none if there is none.
     ///
     /// # Errors

@@ -57,6 +57,7 @@ macro_rules! contract {
 contract! {
     an_object_is_written_once
     the_latest_replaces
+    of_many_that_follow_one_object_one_goes_on
     reads_are_bounded
     prefixes_are_places_of_their_own
     what_is_partial_can_be_removed
@@ -101,6 +102,31 @@ async fn the_latest_replaces(place: Place) {
         objects.put_latest("checkpoint", bytes(content)).await.unwrap();
         assert_eq!(get(&objects, "checkpoint").await, Some(bytes(content)));
     }
+}
+
+async fn of_many_that_follow_one_object_one_goes_on(place: Place) {
+    let processes = [place.open().await, place.open().await];
+    let mut last = None;
+    for round in 0..5 {
+        let attempts = (0..6).map(|number: usize| {
+            let (objects, old) = (processes[number % 2].clone(), last.clone());
+            let content = bytes(&format!("round {round} by {number}"));
+            tokio::spawn(async move { objects.put_next("checkpoint", old, content.clone()).await.unwrap().then_some(content) })
+        });
+        let outcomes = futures_util::future::join_all(attempts.collect::<Vec<_>>()).await;
+        let winners: Vec<_> = outcomes.into_iter().filter_map(Result::unwrap).collect();
+        assert_eq!(winners.len(), 1, "{winners:?}");
+        last = get(&processes[0], "checkpoint").await;
+        assert_eq!(last.as_ref(), winners.first());
+    }
+    // What was not there before, is longer or shorter, or has gone.
+    for wrong in [None, Some(bytes("another")), Some(Bytes::new())] {
+        assert!(!processes[0].put_next("checkpoint", wrong, bytes("next")).await.unwrap());
+    }
+    assert!(!processes[0].put_next("never", last.clone(), bytes("next")).await.unwrap());
+    assert_eq!((get(&processes[1], "checkpoint").await, get(&processes[1], "never").await), (last.clone(), None));
+    // Done already is done.
+    assert!(processes[1].put_next("checkpoint", None, last.unwrap()).await.unwrap());
 }
 
 async fn reads_are_bounded(place: Place) {

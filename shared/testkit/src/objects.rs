@@ -95,6 +95,12 @@ impl Driver for FaultyObjects {
         fail(fault, name, self.behind.replace(name, content)).await
     }
 
+    async fn swap(&self, name: &str, old: Option<Bytes>, content: Bytes) -> Result<bool, ObjectError> {
+        let fault = self.faults.next_write(name);
+        let content = if fault == ObjectFault::Corrupt { corrupt(&content) } else { content };
+        fail(fault, name, self.behind.swap(name, old, content)).await
+    }
+
     async fn read(&self, name: &str, most: usize) -> Result<Option<Bytes>, ObjectError> {
         let fault = lock(&self.faults.reads).pop_front().unwrap_or(ObjectFault::None);
         let read = fail(fault, name, self.behind.read(name, most)).await?;

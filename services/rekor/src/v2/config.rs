@@ -1,9 +1,14 @@
 //! Configuration of a Rekor v2 log.
 
+use std::fmt::{self, Formatter};
+use std::path::PathBuf;
+
 use chassis::config::{DatabasePlace, FilePath, ListenConfig};
 use face::{Place, default_keep_entries};
 use objects::ObjectsConfig;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, IntoDeserializer as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use tlog::Form;
 
 use super::start::LOG_NAME;
@@ -42,9 +47,45 @@ pub struct Config {
     /// Who cosigns its checkpoints; nobody unless it is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witnesses: Option<WitnessesConfig>,
-    /// A folder that is kept as a copy of the log, for a plain file server: checkpoint, tiles, entry bundles. None unless it is said.
+    /// A folder or a bucket that is kept as a copy of the log, for a plain file server: checkpoint, tiles, entry bundles. None unless it is
+    /// said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub export: Option<FilePath>,
+    pub export: Option<ExportConfig>,
+}
+
+/// Where a log is exported to: a place for objects, or short the path of a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct ExportConfig(pub ObjectsConfig);
+
+impl From<PathBuf> for ExportConfig {
+    fn from(folder: PathBuf) -> Self {
+        Self(ObjectsConfig::Folder(folder.into()))
+    }
+}
+
+impl<'de> Deserialize<'de> for ExportConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Written;
+
+        impl<'de> Visitor<'de> for Written {
+            type Value = ExportConfig;
+
+            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str("the path of a folder, {folder: PATH} or {s3: …}")
+            }
+
+            fn visit_str<E: Error>(self, path: &str) -> Result<ExportConfig, E> {
+                FilePath::deserialize(path.into_deserializer()).map(|path| ExportConfig(ObjectsConfig::Folder(path)))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ExportConfig, A::Error> {
+                ObjectsConfig::deserialize(MapAccessDeserializer::new(map)).map(ExportConfig)
+            }
+        }
+
+        deserializer.deserialize_any(Written)
+    }
 }
 
 impl Config {
@@ -88,4 +129,21 @@ impl ShardConfig {
 
 fn default_bundle_cache_mib() -> u32 {
     16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_export_is_a_path_or_a_place() {
+        let read = |text: &str| serde_json::from_str::<ExportConfig>(text);
+        assert_eq!(read(r#""/srv/log""#).unwrap(), PathBuf::from("/srv/log").into());
+        assert_eq!(read(r#"{"folder":"/srv/log"}"#).unwrap(), PathBuf::from("/srv/log").into());
+        let bucket = r#"{"s3":{"endpoint":"https://s3.corp.example","region":"r","bucket":"logs"}}"#;
+        assert_eq!(serde_json::to_string(&read(bucket).unwrap()).unwrap(), bucket);
+        let wrong = read(&bucket.replace("region", "regoin")).unwrap_err().to_string();
+        assert!(wrong.contains("unknown field `regoin`"), "{wrong}");
+        assert!(read("7").unwrap_err().to_string().contains("the path of a folder"));
+    }
 }

@@ -1,18 +1,21 @@
 //! The log as files: checkpoint, tiles and entry bundles as C2SP `tlog-tiles` lays them out, for any plain file server.
 //!
-//! What is in the folder is a copy: the log answers from its database, and a folder that is lost is written again. One pass, told by what
-//! a crash leaves behind:
+//! What is in the folder, or in the bucket, is a copy: the log answers from its database, and a copy that is lost is written again. One
+//! pass, told by what a crash leaves behind:
 //!
 //! 1. Full tiles and bundles that the new checkpoint covers and the last one did not. A crash leaves files that nobody has been told of;
-//!    they are written again, with the same bytes.
+//!    they are found by the next pass, or written again with the same bytes.
 //! 2. Partial ones at the right edge. The same.
-//! 3. Each file is written beside its place, synced, renamed, and read back. A crash leaves leftovers in `.unfinished`, which the next
-//!    start clears away; a server of the folder need not know of them.
+//! 3. Each file appears whole or not at all, is durable, and was read back, before the next step. A crash leaves a file on its way beside
+//!    its place in a folder (`NAME#1`), which goes when the place is next written; a server of the folder need not know of it.
 //! 4. The checkpoint, last: whoever reads it finds everything below it. A crash after it leaves a complete export.
 //! 5. Partial ones whose full version is there now go. A crash leaves some; they are right, and of no more use.
+//!
+//! Equal processes may export one log to one bucket. They write the same files, and a checkpoint only in place of the one that they have
+//! compared with: no older one ever follows a newer one.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write as _};
+use std::fs::{File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,100 +23,73 @@ use std::time::Duration;
 use axum::body::Bytes;
 use chassis::Explain;
 use chassis::reason::chain;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use merkle::{Hash, TILE_WIDTH, Tile, TileKind, TilePath, leaf_hash, verify_consistency};
 use metrics::{counter, gauge};
 use note::Checkpoint;
+use objects::{ObjectError, Objects, ObjectsConfig};
 use tlog::{HeadError, ReadError, SignedTreeHead, StoreError, TreeHeadSigner};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::App;
+use super::config::ExportConfig;
+use crate::start::StartError;
 
 /// Between two passes: entries that come meanwhile are written together.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Where files are before they get their names.
-const UNFINISHED: &str = ".unfinished";
+/// Files on their way at once: what each of them waits for is mostly the disk or the network.
+const AT_ONCE: usize = 8;
+/// For so many passes another process may be ahead: this one follows within a fraction of a second.
+const PATIENCE: u32 = 5;
 const LOCK: &str = ".lock";
 const CHECKPOINT: &str = "checkpoint";
+/// Far more than any checkpoint with the cosignatures of all its witnesses.
+const MOST_CHECKPOINT: usize = 1 << 20;
 
-/// A folder that one process writes.
+/// Where a log is exported to: a folder that one process writes, or a bucket that equal ones may write.
 #[derive(Debug)]
-pub(super) struct Folder {
-    path: PathBuf,
-    /// Two that write one folder could put an older checkpoint over a newer one.
-    _lock: File,
+pub(super) struct Place {
+    objects: Objects,
+    /// Of a folder: whoever is second should know.
+    lock: Option<File>,
 }
 
-impl Folder {
-    /// Takes a folder that is there; it is the operator's to make, as it is to be served.
+impl Place {
+    /// Takes a place that is there; it is the operator's to make, as it is to be served. A service that does not answer keeps no log from
+    /// starting.
     ///
     /// # Errors
-    /// [`FolderError`]: it is not there, cannot be written, or another process writes it.
-    pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
-        let failed = |source| FolderError { path: path.to_owned(), source };
-        let lock = File::options().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(failed)?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => failed(io::Error::other("another process exports to it")),
-            TryLockError::Error(error) => failed(error),
-        })?;
-        let unfinished = path.join(UNFINISHED);
-        if unfinished.exists() {
-            fs::remove_dir_all(&unfinished).map_err(failed)?;
+    /// [`FolderError`]: it is not there, cannot be written, or another process writes it. [`ObjectError`] for each other mistake.
+    pub(super) async fn open(config: &ExportConfig) -> Result<Self, StartError> {
+        let lock = match &config.0 {
+            ObjectsConfig::Folder(path) => Some(lock(path)?),
+            ObjectsConfig::S3(_) => None,
+        };
+        let (objects, unanswered) = Objects::open_even_if_down(&config.0).await?;
+        if let Some(error) = unanswered {
+            let place = objects.location();
+            tracing::warn!(
+                place,
+                error = chain(&error),
+                "the place that a log is exported to does not answer; it is asked again"
+            );
         }
-        fs::create_dir(&unfinished).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
-    }
-
-    fn checkpoint(&self) -> io::Result<Option<String>> {
-        match fs::read_to_string(self.path.join(CHECKPOINT)) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Writes a file, whole or not at all, and reads it back. On disk when this returns.
-    fn put(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        let target = self.path.join(name);
-        let folder = target.parent().unwrap_or(&self.path);
-        self.make_folders(folder)?;
-        let beside = self.path.join(UNFINISHED).join("file");
-        let mut file = File::create(&beside)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        drop(file);
-        fs::rename(&beside, &target)?;
-        File::open(folder)?.sync_all()?;
-        if fs::read(&target)? == content {
-            Ok(())
-        } else {
-            Err(io::Error::other(format!("{name} was not read back as it was written")))
-        }
-    }
-
-    /// Makes a folder and those above it, each entry synced: a file is on disk only when its folders are.
-    fn make_folders(&self, folder: &Path) -> io::Result<()> {
-        if folder.is_dir() {
-            return Ok(());
-        }
-        let above = folder.parent().unwrap_or(&self.path);
-        self.make_folders(above)?;
-        match fs::create_dir(folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => File::open(above)?.sync_all(),
-        }
-    }
-
-    /// Removes the partial versions of a full file.
-    fn drop_partials(&self, full: &str) -> io::Result<()> {
-        match fs::remove_dir_all(self.path.join(format!("{full}.p"))) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        Ok(Self { objects, lock })
     }
 }
 
-/// Writes the log of `app` to a folder for as long as this lives.
+fn lock(path: &Path) -> Result<File, FolderError> {
+    let failed = |source| FolderError { path: path.to_owned(), source };
+    let lock = File::options().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(failed)?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => failed(io::Error::other("another process exports to it")),
+        TryLockError::Error(error) => failed(error),
+    })?;
+    Ok(lock)
+}
+
+/// Writes the log of `app` to a place for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Export {
     stop: watch::Sender<bool>,
@@ -121,13 +97,13 @@ pub(super) struct Export {
 }
 
 impl Export {
-    pub(super) fn start(folder: Folder, app: Arc<App>, signer: Arc<dyn TreeHeadSigner>) -> Self {
+    pub(super) fn start(place: Place, app: Arc<App>, signer: Arc<dyn TreeHeadSigner>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let exporter = Exporter { folder: Arc::new(folder), app, signer, exported: None, stopped };
+        let exporter = Exporter { place, app, signer, exported: None, behind: 0, stopped };
         Self { stop, task: tokio::spawn(exporter.run()) }
     }
 
-    /// Ends with the file that is being written, and lets go of the folder.
+    /// Ends with the files that are being written, and lets go of the place.
     pub(super) async fn stop(self) {
         self.stop.send_replace(true);
         // It panics on nothing, and if it did there would be nothing left to wait for.
@@ -136,11 +112,13 @@ impl Export {
 }
 
 struct Exporter {
-    folder: Arc<Folder>,
+    place: Place,
     app: Arc<App>,
     signer: Arc<dyn TreeHeadSigner>,
-    /// The checkpoint in the folder, as far as this process has looked.
+    /// The checkpoint there, as far as this process has looked.
     exported: Option<String>,
+    /// For how many passes another process has been ahead.
+    behind: u32,
     /// True when it is to end; gone when nobody is left to say so.
     stopped: watch::Receiver<bool>,
 }
@@ -161,8 +139,8 @@ impl Exporter {
                 Err(error) => {
                     failures.increment(1);
                     if !std::mem::replace(&mut failing, true) {
-                        let folder = self.folder.path.display().to_string();
-                        tracing::error!(log = origin, folder, error = chain(&error), "the log cannot be exported");
+                        let place = self.place.objects.location();
+                        tracing::error!(log = origin, place, error = chain(&error), "the log cannot be exported");
                     }
                 }
             }
@@ -173,42 +151,74 @@ impl Exporter {
         }
     }
 
-    /// Brings the folder up to the published checkpoint; its size then.
+    /// Brings the place up to the published checkpoint; its size then.
     async fn pass(&mut self) -> Result<u64, ExportError> {
         // Without witnesses' word nothing is shown, here neither.
-        let Ok(head) = self.app.checkpoint() else { return Ok(self.there().await?.map_or(0, |there| there.size)) };
+        let Ok(head) = self.app.checkpoint() else { return Ok(self.there().await?.map_or(0, |(_, there)| there.size)) };
         if self.exported.as_ref() == Some(&head.note) {
             return Ok(head.size);
         }
         let there = self.there().await?;
-        let from = there.as_ref().map_or(0, |there| there.size);
-        if let Some(there) = there {
-            self.check_beginning(&there, &head).await?;
+        let from = there.as_ref().map_or(0, |(_, there)| there.size);
+        if from > head.size && self.place.lock.is_none() && self.behind < PATIENCE {
+            self.behind += 1;
+            return Ok(from);
         }
-        for path in full_files(from, head.size).chain(edge_files(head.size)) {
-            if *self.stopped.borrow() || self.stopped.has_changed().is_err() {
-                return Err(ExportError::Stopped);
-            }
-            let content = self.content(path).await?;
-            self.put(path.to_string(), content).await?;
+        self.behind = 0;
+        if let Some((_, there)) = &there {
+            self.check_beginning(there, &head).await?;
         }
-        self.put(CHECKPOINT.to_owned(), head.note.clone().into()).await?;
-        for path in full_files(from, head.size) {
-            let folder = Arc::clone(&self.folder);
-            blocking(move || folder.drop_partials(&path.to_string())).await?;
+        let full = stream::iter(full_files(from, head.size)).map(|path| self.export_full(path));
+        full.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        let partial = stream::iter(edge_files(head.size)).map(|path| self.export_partial(path));
+        partial.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        let (old, new) = (there.map(|(note, _)| note), Bytes::from(head.note.clone()));
+        if !self.place.objects.put_next(CHECKPOINT, old, new).await? {
+            // Another process was first; the next pass compares with what it wrote.
+            return Ok(from);
         }
+        let gone = stream::iter(full_files(from, head.size)).map(|path| self.drop_partials(path));
+        gone.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         self.exported = Some(head.note.clone());
         Ok(head.size)
     }
 
-    /// The checkpoint in the folder, which this log must have signed.
-    async fn there(&self) -> Result<Option<Checkpoint>, ExportError> {
-        let folder = Arc::clone(&self.folder);
-        let note = blocking(move || folder.checkpoint()).await?;
-        Ok(note.map(|note| self.signer.verify(&note)).transpose()?)
+    /// The checkpoint there, which this log must have signed, and its bytes.
+    async fn there(&self) -> Result<Option<(Bytes, Checkpoint)>, ExportError> {
+        let Some(note) = self.place.objects.get(CHECKPOINT, MOST_CHECKPOINT).await? else { return Ok(None) };
+        let checkpoint = self.signer.verify(&String::from_utf8_lossy(&note))?;
+        Ok(Some((note, checkpoint)))
     }
 
-    /// The folder must hold the beginning of this log: one that is ahead of it says that the database went back, and is the last
+    async fn export_full(&self, path: TilePath) -> Result<(), ExportError> {
+        let (name, content) = (path.to_string(), self.content(path).await?);
+        match self.place.objects.put_new(&name, content.clone()).await {
+            // These bytes lead to the signed root, so those do not: a disk that lied, or somebody's hand.
+            Err(ObjectError::Differs { object }) => {
+                tracing::warn!(object, "what was exported had changed, and is written again");
+                Ok(self.place.objects.put_latest(&name, content).await?)
+            }
+            put => Ok(put?),
+        }
+    }
+
+    async fn export_partial(&self, path: TilePath) -> Result<(), ExportError> {
+        let content = self.content(path).await?;
+        Ok(self.place.objects.put_latest(&path.to_string(), content).await?)
+    }
+
+    /// Removes the partial versions of a full file.
+    async fn drop_partials(&self, full: TilePath) -> Result<(), ExportError> {
+        self.must_go_on()?;
+        Ok(self.place.objects.remove_under(&format!("{full}.p")).await?)
+    }
+
+    fn must_go_on(&self) -> Result<(), ExportError> {
+        let stopped = *self.stopped.borrow() || self.stopped.has_changed().is_err();
+        if stopped { Err(ExportError::Stopped) } else { Ok(()) }
+    }
+
+    /// The place must hold the beginning of this log: one that is ahead of it says that the database went back, and is the last
     /// trace of what was lost.
     async fn check_beginning(&self, there: &Checkpoint, head: &SignedTreeHead) -> Result<(), ExportError> {
         if there.origin != self.app.log.origin() || there.size > head.size {
@@ -224,6 +234,7 @@ impl Exporter {
 
     /// A tile, which the engine has checked against the signed root; or a bundle, each entry checked against its tile.
     async fn content(&self, path: TilePath) -> Result<Bytes, ExportError> {
+        self.must_go_on()?;
         let TilePath { kind, index, width } = path;
         let level = match kind {
             TileKind::Hashes(level) => level,
@@ -239,15 +250,6 @@ impl Exporter {
             leaf_hashes(&bundle).is_some_and(|leaves| leaves.iter().flat_map(|leaf| leaf.as_bytes()).eq(tile.iter()));
         if leads_to_tile { Ok(bundle) } else { Err(missing()) }
     }
-
-    async fn put(&self, name: String, content: Bytes) -> Result<(), ExportError> {
-        let folder = Arc::clone(&self.folder);
-        Ok(blocking(move || folder.put(&name, &content)).await?)
-    }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 /// Full tiles of every level, and full bundles, of a tree of `to` leaves that one of `from` leaves has not.
@@ -304,23 +306,23 @@ impl Explain for FolderError {
     }
 }
 
-/// A pass was not completed; the next one begins where the checkpoint in the folder is.
+/// A pass was not completed; the next one begins where the checkpoint there is.
 #[derive(Debug, thiserror::Error)]
 enum ExportError {
-    /// The folder.
-    #[error("the folder cannot be read or written")]
-    Io(#[from] io::Error),
+    /// The place.
+    #[error("the place of the export cannot be read or written")]
+    Objects(#[from] ObjectError),
     /// It is to end.
     #[error("the export was stopped")]
     Stopped,
     /// Somebody else's checkpoint.
-    #[error("the checkpoint in the folder was not signed by this log")]
+    #[error("the checkpoint there was not signed by this log")]
     Foreign(#[from] HeadError),
     /// More than this log has.
-    #[error("the folder holds {size} entries of {origin}, this log has {ours}: its database is older than what was exported")]
+    #[error("the place holds {size} entries of {origin}, this log has {ours}: its database is older than what was exported")]
     Ahead { origin: String, size: u64, ours: u64 },
     /// Another history.
-    #[error("the {size} entries in the folder are not the beginning of this log")]
+    #[error("the {size} entries there are not the beginning of this log")]
     Fork { size: u64 },
     /// What the log has does not fit.
     #[error("{path} does not lead to the signed root")]

@@ -27,7 +27,7 @@ use tlog::Log;
 pub use crate::host::OriginError;
 pub use crate::start::StartError;
 use crate::witness::Witnesses;
-pub use config::{Config, ShardConfig};
+pub use config::{Config, ExportConfig, ShardConfig};
 pub use create::{Created, SEEDS, complete_shard, create, freeze};
 pub use export::FolderError;
 pub use inspect::{accept, check};

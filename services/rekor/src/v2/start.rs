@@ -14,7 +14,7 @@ use pki::{KeyKind, PublicKey};
 use tlog::{AppendError, Limits, Log, NoteSigner, SignedTreeHead, TreeHeadSigner, UnsuitableSigner};
 
 use super::bundles::Bundles;
-use super::export::{Export, Folder};
+use super::export::{Export, Place};
 use super::origin::origin_of;
 use super::{App, Config, metric, router};
 use crate::start::StartError;
@@ -86,7 +86,10 @@ pub async fn open_shard(
         Some(witnesses) => Some(Plan::read(witnesses, &identity.vkey()?).await?),
         None => None,
     };
-    let folder = config.export.as_ref().map(|path| Folder::open(path)).transpose()?;
+    let copy = match &config.export {
+        Some(config) => Some(Place::open(config).await?),
+        None => None,
+    };
     let limits = Limits { entry_bytes: MAX_BODY, ..Limits::default() };
     let place = config.place(shard);
     let log = Log::open_with(database.log(&place).await?, Arc::clone(&signer), clock, place.published(published), limits).await?;
@@ -94,7 +97,7 @@ pub async fn open_shard(
     let bundles = Bundles::new(u64::from(config.bundle_cache_mib) << 20);
     let witnesses = plan.map(|plan| Witnesses::start(plan, log.clone()));
     let app = Arc::new(App { log_id: identity.log_id, log, witnesses, bundles });
-    let export = folder.map(|folder| Export::start(folder, Arc::clone(&app), signer));
+    let export = copy.map(|place| Export::start(place, Arc::clone(&app), signer));
     Ok(RekorV2 { app, database, identity, export })
 }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as ObjectPath;
-use object_store::{BackoffConfig, ClientOptions, GetOptions, ObjectStore, PutMode, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, GetOptions, ObjectStore, PutMode, RetryConfig, UpdateVersion};
 
 use crate::{Created, Driver, ObjectError, S3Config, name};
 
@@ -88,6 +88,30 @@ impl S3 {
         self.read(PROBE, PROBE_CONTENT.len()).await.map(|_| ())
     }
 
+    /// An object and the tag that its next change can be bound to.
+    async fn find(&self, name: &str, most: usize) -> Result<Option<(Bytes, Option<String>)>, ObjectError> {
+        let found = match self.store.get_opts(&self.place(name), GetOptions::default()).await {
+            Ok(found) => found,
+            // A bucket that is not there is not found either, and must not look like one without this object.
+            Err(error) if failure::is_missing_object(&error) => return Ok(None),
+            Err(error) => return Err(self.failed(name, &error)),
+        };
+        let too_large = || ObjectError::TooLarge { object: self.shown(name), most };
+        if found.meta.size > u64::try_from(most).unwrap_or(u64::MAX) {
+            return Err(too_large());
+        }
+        let e_tag = found.meta.e_tag.clone();
+        let (mut bytes, mut stream) = (Vec::new(), found.into_stream());
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|error| self.failed(name, &error))?;
+            if bytes.len() + chunk.len() > most {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Some((bytes.into(), e_tag)))
+    }
+
     fn place(&self, name: &str) -> ObjectPath {
         if self.prefix.is_empty() { ObjectPath::from(name) } else { ObjectPath::from(format!("{}/{name}", self.prefix)) }
     }
@@ -121,26 +145,24 @@ impl Driver for S3 {
         put.map(|_| ()).map_err(|error| self.failed(name, &error))
     }
 
-    async fn read(&self, name: &str, most: usize) -> Result<Option<Bytes>, ObjectError> {
-        let found = match self.store.get_opts(&self.place(name), GetOptions::default()).await {
-            Ok(found) => found,
-            // A bucket that is not there is not found either, and must not look like one without this object.
-            Err(error) if failure::is_missing_object(&error) => return Ok(None),
-            Err(error) => return Err(self.failed(name, &error)),
+    async fn swap(&self, name: &str, old: Option<Bytes>, content: Bytes) -> Result<bool, ObjectError> {
+        let mode = match old {
+            None => PutMode::Create,
+            Some(old) => match self.find(name, old.len()).await {
+                Ok(Some((there, e_tag))) if there == old => PutMode::Update(UpdateVersion { e_tag, version: None }),
+                Ok(_) | Err(ObjectError::TooLarge { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            },
         };
-        let too_large = || ObjectError::TooLarge { object: self.shown(name), most };
-        if found.meta.size > u64::try_from(most).unwrap_or(u64::MAX) {
-            return Err(too_large());
+        match self.store.put_opts(&self.place(name), content.into(), mode.into()).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
+            Err(error) => Err(self.failed(name, &error)),
         }
-        let (mut bytes, mut stream) = (Vec::new(), found.into_stream());
-        while let Some(chunk) = stream.next().await {
-            let chunk = chunk.map_err(|error| self.failed(name, &error))?;
-            if bytes.len() + chunk.len() > most {
-                return Err(too_large());
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(Some(bytes.into()))
+    }
+
+    async fn read(&self, name: &str, most: usize) -> Result<Option<Bytes>, ObjectError> {
+        Ok(self.find(name, most).await?.map(|(content, _)| content))
     }
 
     async fn remove_under(&self, prefix: &str) -> Result<(), ObjectError> {

@@ -5,26 +5,56 @@ use std::time::Duration;
 
 use chassis::Explain as _;
 use merkle::{CompactRange, TileKind, TilePath};
-use testkit::wait_until;
+use objects::{ObjectsConfig, S3Config};
+use testkit::{S3, wait_until};
 
 use super::*;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Where it is exported to.
+#[derive(Debug, Clone, Copy)]
+enum To {
+    Folder,
+    Bucket,
+}
+
 impl Fixture {
-    /// A log without entries that is exported, open.
-    async fn exporting() -> (Self, RekorV2) {
+    /// A log without entries that is exported, open; and the folder where what is exported lies as files.
+    async fn exporting(to: To) -> (Self, RekorV2, std::path::PathBuf) {
         let mut fixture = Self::new();
         fixture.create_empty().await;
-        std::fs::create_dir(fixture.folder()).unwrap();
-        fixture.config.export = Some(fixture.folder().into());
+        let files = match to {
+            To::Folder => {
+                std::fs::create_dir(fixture.folder()).unwrap();
+                fixture.config.export = Some(fixture.folder().into());
+                fixture.folder()
+            }
+            To::Bucket => {
+                let bucket = S3::shared().bucket();
+                fixture.config.export = Some(in_bucket(S3::shared(), &bucket));
+                S3::shared().files(&bucket).join("logs/rekor")
+            }
+        };
         let rekor = fixture.open().await;
-        (fixture, rekor)
+        (fixture, rekor, files)
     }
 
     fn folder(&self) -> std::path::PathBuf {
         self.dir.path().join("export")
     }
+}
+
+fn in_bucket(server: &S3, bucket: &str) -> ExportConfig {
+    ExportConfig(ObjectsConfig::S3(S3Config {
+        endpoint: server.endpoint(),
+        region: "us-east-1".into(),
+        bucket: bucket.into(),
+        prefix: "logs/rekor".into(),
+        access_key_id: Some(server.access_key_id().into()),
+        secret_access_key_file: Some(server.secret_access_key_file().into()),
+        ca_file: Some(server.ca_file().into()),
+    }))
 }
 
 /// Reads everything that the checkpoint in the folder covers, and verifies it against its root.
@@ -56,8 +86,17 @@ async fn exported(folder: &Path, size: u64) {
 
 #[tokio::test]
 async fn a_plain_file_server_serves_the_log() {
-    let (fixture, rekor) = Fixture::exporting().await;
-    let (folder, router) = (fixture.folder(), rekor.router());
+    serves_the_log(To::Folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_serves_the_log() {
+    serves_the_log(To::Bucket).await;
+}
+
+async fn serves_the_log(to: To) {
+    let (fixture, rekor, folder) = Fixture::exporting(to).await;
+    let router = rekor.router();
     exported(&folder, 0).await;
     for (total, more) in [(255, 255), (256, 1), (300, 44), (600, 300)] {
         fixture.fill_from(&router, total - more, more).await;
@@ -76,29 +115,39 @@ async fn a_plain_file_server_serves_the_log() {
         let served = get(&router, &format!("/{name}")).await.body;
         assert_eq!(std::fs::read(folder.join(name)).unwrap(), served, "{name}");
     }
-    wait_until("partial tiles of full ones go", LIMIT, async || !folder.join("tile/0/001.p").exists()).await;
-    let unfinished: Vec<_> = std::fs::read_dir(folder.join(".unfinished")).unwrap().collect();
-    assert!(unfinished.is_empty(), "{unfinished:?}");
+    let partial = folder.join("tile/0/001.p");
+    let gone = || std::fs::read_dir(&partial).map_or(true, |mut files| files.next().is_none());
+    wait_until("partial tiles of full ones go", LIMIT, async || gone()).await;
     rekor.close().await;
 
-    // It goes on where it was; what a crash left is cleared away.
-    std::fs::write(folder.join(".unfinished/file"), "half").unwrap();
+    // It goes on where it was; what a crash left on its way is cleared away.
+    let unfinished = fixture.folder().join("checkpoint#1");
+    if matches!(to, To::Folder) {
+        std::fs::write(&unfinished, "half").unwrap();
+    }
     let rekor = fixture.open().await;
     fixture.fill_from(&rekor.router(), 600, 1).await;
     exported(&folder, 601).await;
     assert_eq!(audit(&folder, rekor.identity()), 601);
+    assert!(!unfinished.exists());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_crash_left_undone_is_done_by_the_next_start() {
-    let (fixture, rekor) = Fixture::exporting().await;
+    for to in [To::Folder, To::Bucket] {
+        completes_what_is_undone(to).await;
+    }
+}
+
+async fn completes_what_is_undone(to: To) {
+    let (fixture, rekor, folder) = Fixture::exporting(to).await;
     fixture.fill_from(&rekor.router(), 0, 300).await;
-    let folder = fixture.folder();
     exported(&folder, 300).await;
     rekor.close().await;
     // Before the checkpoint: some tiles of the larger tree, one of them half written under its name by a disk that lied.
     std::fs::remove_file(folder.join("checkpoint")).unwrap();
     std::fs::write(folder.join("tile/0/000"), "torn").unwrap();
+    std::fs::write(folder.join("tile/0/001.p/44"), "torn").unwrap();
     std::fs::remove_dir_all(folder.join("tile/entries")).unwrap();
     let rekor = fixture.open().await;
     exported(&folder, 300).await;
@@ -107,9 +156,17 @@ async fn what_a_crash_left_undone_is_done_by_the_next_start() {
 
 #[tokio::test]
 async fn a_folder_that_is_ahead_of_the_log_or_another_logs_is_left_alone() {
-    let (fixture, rekor) = Fixture::exporting().await;
+    is_left_alone(To::Folder).await;
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_ahead_of_the_log_or_another_logs_is_left_alone() {
+    is_left_alone(To::Bucket).await;
+}
+
+async fn is_left_alone(to: To) {
+    let (fixture, rekor, folder) = Fixture::exporting(to).await;
     fixture.fill_from(&rekor.router(), 0, 3).await;
-    let folder = fixture.folder();
     exported(&folder, 3).await;
     rekor.close().await;
     let before = std::fs::read_to_string(folder.join("checkpoint")).unwrap();
@@ -148,7 +205,7 @@ async fn a_folder_that_is_ahead_of_the_log_or_another_logs_is_left_alone() {
 
 #[tokio::test]
 async fn a_log_does_not_open_with_a_folder_that_it_cannot_have() {
-    let (fixture, rekor) = Fixture::exporting().await;
+    let (fixture, rekor, _) = Fixture::exporting(To::Folder).await;
     let other = Fixture::new();
     other.create_empty().await;
     let code = async |folder: std::path::PathBuf| {
@@ -158,4 +215,31 @@ async fn a_log_does_not_open_with_a_folder_that_it_cannot_have() {
     assert_eq!(code(fixture.folder()).await, "log_export_folder", "another process writes it");
     assert_eq!(code(other.folder()).await, "log_export_folder", "it is not there");
     drop(rekor);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_does_not_answer_keeps_no_log_from_starting() {
+    let server = S3::start(false);
+    let (relay, bucket) = (server.relay(), server.bucket());
+    let ExportConfig(ObjectsConfig::S3(config)) = in_bucket(&server, &bucket) else { panic!("it is a bucket") };
+    let config = S3Config { endpoint: relay.url(), ..config };
+    let mut fixture = Fixture::new();
+    fixture.create_empty().await;
+    fixture.config.export = Some(ExportConfig(ObjectsConfig::S3(config.clone())));
+    relay.down();
+    let rekor = fixture.open().await;
+    fixture.fill_from(&rekor.router(), 0, 3).await;
+    relay.up();
+    let files = server.files(&bucket).join("logs/rekor");
+    exported(&files, 3).await;
+    assert_eq!(audit(&files, rekor.identity()), 3);
+    rekor.close().await;
+
+    // What only an operator can mend is told at once.
+    let code = async |wrong: S3Config| {
+        let config = Config { export: Some(ExportConfig(ObjectsConfig::S3(wrong))), ..fixture.config.clone() };
+        open(&config, fixture.clock.clone(), None).await.map(drop).unwrap_err().code()
+    };
+    assert_eq!(code(S3Config { bucket: "never-made".into(), ..config.clone() }).await, "objects_bucket");
+    assert_eq!(code(S3Config { access_key_id: Some("stranger".into()), ..config }).await, "objects_refused");
 }
