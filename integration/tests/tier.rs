@@ -135,6 +135,12 @@ async fn read_as_before(place: &Value) {
     configure(&lab, |config| move_all_to(config, place));
     lab.restart().await.unwrap_or_else(|ended| panic!("{ended}"));
     let logs = all_moved(&lab).await;
+    let mut list = Chancery::command();
+    let listed = Chancery::run(list.args(["log", "list", "--dir"]).arg(lab.dir())).ok().stdout;
+    for (log, moved) in [("ctlog ", 256), ("rekor-v2 ", 512), ("rekor-v1 ", 256)] {
+        let line = listed.lines().find(|line| line.starts_with(log)).unwrap();
+        assert!(line.ends_with(&format!("   {moved} entries moved")), "{line}");
+    }
     for restarted in [false, true] {
         if restarted {
             lab.stop();

@@ -59,7 +59,7 @@ async fn run(cli: Cli) -> Outcome<ExitCode> {
         Command::Gateway(GatewayArgs { command: Some(GatewayCommand::Add(args)), .. }) => {
             gateway_command::run_add(&args, out).await?;
         }
-        Command::Log(LogCommand::List(args)) => log_command::run_list(&args, out)?,
+        Command::Log(LogCommand::List(args)) => log_command::run_list(&args, out).await?,
         Command::Witness(WitnessArgs { command: Some(WitnessCommand::Add(args)), .. }) => {
             witness_command::run_add(&args, out).await?;
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chassis::config::{DatabasePlace, FilePath};
 use note::Checkpoint;
 use objects::ObjectsConfig;
-use tlog::{DatabaseAddress, DatabaseError, Form, Published};
+use tlog::{DatabaseAddress, DatabaseError, Form, Published, moved_of};
 
 /// One shard of a log, as the configuration says where it is.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +60,13 @@ impl Place<'_> {
     #[must_use]
     pub fn published(&self, anchor: Option<Checkpoint>) -> Published {
         Published { anchor, record: self.record() }
+    }
+
+    /// How many of its entries were moved from the database, as that says now, served or not; none where none are to be, or where it
+    /// cannot be asked.
+    pub async fn moved(&self) -> Option<u64> {
+        self.objects?;
+        moved_of(&self.address().ok()?, &self.name()).await.ok().flatten()
     }
 
     /// Where the database is, with the password for it.

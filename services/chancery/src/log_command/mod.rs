@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{AddedLog, DirArgs, LogAddArgs, LogFreezeArgs, NewShardArgs, Output, ShardedLog};
 use crate::completion;
+use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::layout::{Layout, names};
 use crate::names::{PublicUrl, ServiceName};
@@ -89,16 +90,23 @@ fn text(layout: &Layout, added: &Added) -> String {
 }
 
 /// `chancery log list`
-pub(crate) fn run_list(args: &DirArgs, out: Output) -> Outcome {
+pub(crate) async fn run_list(args: &DirArgs, out: Output) -> Outcome {
     let layout = Layout::new(&args.dir);
     let anchors = completion::anchors(&layout)?;
     let now = SystemClock.now();
     let logs = [ShardedLog::Ctlog, ShardedLog::RekorV2, ShardedLog::RekorV1];
     let shards = logs.map(|log| shards::states(&shards::of(&anchors, log), now));
+    // What the anchors say is true without it.
+    let config = Config::load(&layout.config()).ok();
+    let mut moved = Vec::new();
+    for (shard, _) in shards.iter().flatten() {
+        moved.push(shards::moved(config.as_ref(), shard).await);
+    }
+    let shards = shards.iter().flatten().zip(moved);
     match out {
         Output::Text => {
             let mut text = String::new();
-            for (shard, state) in shards.iter().flatten() {
+            for ((shard, state), moved) in shards {
                 let Shard { log, number, anchors, public_url } = shard;
                 text.push_str(&row(
                     log.service(),
@@ -107,6 +115,7 @@ pub(crate) fn run_list(args: &DirArgs, out: Output) -> Outcome {
                     public_url,
                     &anchors.origin,
                     &anchors.key,
+                    moved,
                 ));
             }
             text.extend(
@@ -115,15 +124,16 @@ pub(crate) fn run_list(args: &DirArgs, out: Output) -> Outcome {
             output::print(&text);
         }
         Output::Json => {
-            let logs: Vec<_> = shards.iter().flatten().map(|(shard, state)| shard_json(shard, state)).collect();
+            let logs: Vec<_> = shards.map(|((shard, state), moved)| shard_json(shard, state, moved)).collect();
             output::print_json(&json!({ "dir": args.dir.display().to_string(), "logs": logs, "unfinished": anchors.unfinished }));
         }
     }
     Ok(())
 }
 
-fn row(service: ServiceName, number: &str, state: &str, url: &str, origin: &str, key: &str) -> String {
-    format!("{service:<9} {number:<3} {state:<36} {url}   {origin}   log id {}\n", output::short(key))
+fn row(service: ServiceName, number: &str, state: &str, url: &str, origin: &str, key: &str, moved: Option<u64>) -> String {
+    let moved = moved.map(|moved| format!("   {moved} entries moved")).unwrap_or_default();
+    format!("{service:<9} {number:<3} {state:<36} {url}   {origin}   log id {}{moved}\n", output::short(key))
 }
 
 fn describe(state: &State) -> String {
@@ -135,11 +145,14 @@ fn describe(state: &State) -> String {
     }
 }
 
-fn shard_json(shard: &Shard<'_>, state: &State) -> Value {
+fn shard_json(shard: &Shard<'_>, state: &State, moved: Option<u64>) -> Value {
     let Shard { log, number, anchors, public_url } = shard;
     let mut value = json!({
         "log": log.service(), "shard": number, "public_url": public_url, "origin": anchors.origin, "key": anchors.key,
     });
+    if let (Some(moved), Some(value)) = (moved, value.as_object_mut()) {
+        value.insert("moved".to_owned(), moved.into());
+    }
     if let (Some(value), Ok(Value::Object(state))) = (value.as_object_mut(), serde_json::to_value(state)) {
         value.extend(state);
     }

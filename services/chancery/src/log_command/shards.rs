@@ -162,6 +162,16 @@ pub(super) fn database_folder(config: &Config, log: ShardedLog) -> Option<&Path>
     }
 }
 
+/// How many entries of a shard were moved from its database; none where none are to be.
+pub(super) async fn moved(config: Option<&Config>, shard: &Shard<'_>) -> Option<u64> {
+    let config = config?;
+    match shard.log {
+        ShardedLog::Ctlog => config.ctlog.as_ref()?.place(shard.number).moved().await,
+        ShardedLog::RekorV2 => config.rekor_v2.as_ref()?.place(shard.number).moved().await,
+        ShardedLog::RekorV1 => config.rekor_v1.as_ref()?.place(shard.number).moved().await,
+    }
+}
+
 /// The numbers of the shards that the configuration has.
 pub(super) fn numbers(config: &Config, log: ShardedLog) -> std::ops::RangeInclusive<u32> {
     let first = match log {

@@ -17,3 +17,4 @@ pub use address::{Address, AddressError};
 pub use database::Database;
 pub use error::DatabaseError;
 pub use store::PostgresStore;
+pub(crate) use store::moved_of;

@@ -2,14 +2,14 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use merkle::{Hash, sha256};
-use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
-use sqlx::{Postgres, Row as _};
+use sqlx::{Connection as _, Postgres, Row as _};
 
-use super::Database;
-use super::connection::within;
+use super::connection::{options, within};
 use super::rows::{entry, indexed_hash, moved, state, tile};
 use super::transaction::PostgresTransaction;
+use super::{Address, Database};
 use crate::sql::{failed, from_sql, to_sql};
 use crate::{FullTile, Row, State, Store, StoreError, Transaction};
 
@@ -45,6 +45,17 @@ impl PostgresStore {
         let query = sqlx::query(select).bind(&self.name).bind(to_sql(range.start)).bind(to_sql(range.end));
         self.fetch(doing, query).await
     }
+}
+
+/// How far the log of this name was moved; none when there is no such log.
+pub(crate) async fn moved_of(address: &Address, name: &str) -> Result<Option<u64>, StoreError> {
+    let doing = "reading how far entries were moved";
+    let mut connection = within(doing, PgConnection::connect_with(&options(address))).await?;
+    let query = sqlx::query("SELECT moved FROM log WHERE name = $1").bind(name);
+    let row = within(doing, query.fetch_optional(&mut connection)).await?;
+    // How it ends tells nothing more.
+    let _ = within(doing, connection.close()).await;
+    row.as_ref().map(moved).transpose()
 }
 
 /// What a word that entries are found by is kept as.
