@@ -7,7 +7,7 @@
 //! - [`ca`] asks for certificates and [`leaf`] reads them.
 //! - [`rekor`] writes to the transparency log and audits it, [`rekor_v1`] to the one of older clients; [`ctlog`] reads the
 //!   certificate log.
-//! - [`bundle`] alters bundles.
+//! - [`audit`] remembers all of a log; [`bundle`] alters bundles.
 //! - [`dex`] is a released identity provider, and a person who logs in there.
 //! - [`engine`] is Debian's Docker engine.
 //! - [`installation`] is a Chancery that was set up by `init` rather than `lab`.
@@ -20,6 +20,7 @@
 //! - [`trace`] reads what `strace` saw.
 //! - [`mod@witness`] has logs watched, by each other and by a released witness.
 
+pub mod audit;
 pub mod bundle;
 pub mod ca;
 pub mod ctlog;

@@ -137,8 +137,17 @@ impl Log {
     /// # Panics
     /// A bundle is missing or holds another number of entries.
     pub async fn leaves(&self, size: u64) -> Vec<Vec<u8>> {
+        self.leaves_from(0, size).await
+    }
+
+    /// As [`Self::leaves`], without those before `first`.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn leaves_from(&self, first: u64, size: u64) -> Vec<Vec<u8>> {
         let mut leaves = Vec::new();
-        for index in 0..size.div_ceil(TILE_WIDTH) {
+        let bundle = first / TILE_WIDTH;
+        for index in bundle..size.div_ceil(TILE_WIDTH) {
             let width = (size - index * TILE_WIDTH).min(TILE_WIDTH) as u16;
             let path = TilePath { kind: TileKind::Entries, index, width };
             let bundle = self.get(&path.to_string()).await;
@@ -151,6 +160,8 @@ impl Log {
             }
             assert_eq!((rest.len(), leaves.len() - before), (0, usize::from(width)), "{path}");
         }
+        // Those that share a bundle with the first.
+        leaves.drain(..leaves.len().min((first % TILE_WIDTH) as usize));
         leaves
     }
 

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use der::DecodePem as _;
+use integration::audit::Audit;
 use integration::ca::Ca;
-use integration::ctlog::CtLog;
+use integration::ctlog::{CtLog, TreeHead};
 use integration::long_runs;
 use integration::people::{EMAIL, arguments, by_developer, developer};
-use integration::rekor::{Entry, Head, Log, Logged, assert_consistent, new_key};
+use integration::rekor::{Entry, Head, Log, Logged, new_key};
 use integration::trace;
 use rand::Rng as _;
 use testkit::{Chancery, Launch};
@@ -81,34 +82,58 @@ fn kills() -> usize {
 struct Told {
     entries: Vec<Logged>,
     certificates: Vec<String>,
-    heads: BTreeSet<Head>,
 }
 
-impl Told {
-    /// Adds what was told in one more round, and the head that was seen after it.
-    fn absorb(&mut self, round: Self, head: Head) {
-        self.heads.extend(round.entries.iter().map(|entry| entry.head).chain([head]));
-        self.entries.extend(round.entries);
-        self.certificates.extend(round.certificates);
+/// Both logs, as an auditor sees them who was there from the beginning.
+struct Auditor {
+    log: Log,
+    entries: Audit,
+    heads: BTreeSet<Head>,
+    ct_log: CtLog,
+    certificates: Audit,
+    ct_head: TreeHead,
+}
+
+impl Auditor {
+    async fn of(lab: &Chancery) -> Self {
+        let (log, ct_log) = (Log::of(lab.env()), CtLog::of(lab.env()));
+        let ct_head = ct_log.head().await;
+        Self { log, entries: Audit::default(), heads: BTreeSet::new(), ct_log, certificates: Audit::default(), ct_head }
+    }
+
+    /// Reads what is new, and checks that everything which was told since the last time is in it, at its place.
+    async fn follow(&mut self, told: &Told) {
+        let heads: BTreeSet<Head> = told.entries.iter().map(|entry| entry.head).collect();
+        let head = self.log.head().await;
+        self.entries.follow(&self.log, head, &heads).await;
+        self.heads.extend(heads.into_iter().chain([head]));
+        for entry in &told.entries {
+            assert_eq!(self.entries.leaf(entry.index), Some(&*entry.body), "entry {} is not there", entry.index);
+        }
+        let (known, head) = (self.certificates.size(), self.ct_log.head().await);
+        self.ct_log.assert_extends(&self.ct_head, &head).await;
+        self.certificates.follow_certificates(&self.ct_log, &head).await;
+        self.ct_head = head;
+        assert_all_certified(self.certificates.since(known), &told.certificates);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stderr, reason = "the figures of a long run are what it is run for")]
 async fn nothing_answered_is_lost_by_kill_9_under_load() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let rounds = kills();
     let mut lab = Chancery::lab().await;
     let env = lab.env().clone();
-    let (log, certificates) = (Log::of(&env), CtLog::of(&env));
     // One home for all rounds: its cache of the trust root notices when versions go back.
     let client = developer(&lab);
     client.file("blob", "hello");
     client.run(["sign-blob", "--yes", "--bundle", "first.json", "blob"]).ok();
-    let told = Arc::new(Mutex::new(Told::default()));
-    let mut all = Told::default();
-    let mut ct_head = certificates.head().await;
+    let mut auditor = Auditor::of(&lab).await;
+    let (mut entries, mut certificates) = (0, 0);
 
     for round in 0..rounds {
+        let told = Arc::new(Mutex::new(Told::default()));
         let load = begin_load(&lab, &told);
         tokio::time::sleep(Duration::from_millis(rand::rng().random_range(50..400))).await;
         lab.kill();
@@ -116,17 +141,10 @@ async fn nothing_answered_is_lost_by_kill_9_under_load() {
         lab.restart().await.unwrap_or_else(|ended| panic!("round {round}: {ended}"));
         assert_eq!(*lab.env(), env, "round {round}");
 
-        let head = log.head().await;
-        all.absorb(std::mem::take(&mut told.lock().unwrap()), head);
-        let leaves = log.leaves(head.size).await;
-        assert_consistent(&leaves, all.heads.iter().copied());
-        for entry in &all.entries {
-            assert_eq!(leaves.get(entry.index as usize), Some(&entry.body), "round {round}: entry {} is not there", entry.index);
-        }
-        let grown = certificates.head().await;
-        certificates.assert_grown(&ct_head, &grown).await;
-        ct_head = grown;
-        assert_all_certified(&certificates.leaves(ct_head.size).await, &all.certificates);
+        let told = std::mem::take(&mut *told.lock().unwrap());
+        auditor.follow(&told).await;
+        entries += told.entries.len();
+        certificates += told.certificates.len();
 
         let bundle = format!("{round}.json");
         client.run(["sign-blob", "--yes", "--bundle", &bundle, "blob"]).ok();
@@ -134,7 +152,12 @@ async fn nothing_answered_is_lost_by_kill_9_under_load() {
             client.run(arguments(&["verify-blob", "--bundle", bundle], &by_developer(&lab), &["blob"])).ok();
         }
     }
-    assert!(all.entries.len() > rounds * 10 && all.certificates.len() > rounds, "there was hardly any load");
+    auditor.entries.assert_unchanged(&auditor.log).await;
+    eprintln!(
+        "{rounds} kills, {entries} entries and {certificates} certificates answered and there, {} checkpoints checked",
+        auditor.heads.len()
+    );
+    assert!(entries > rounds * 10 && certificates > rounds, "there was hardly any load");
 }
 
 /// Clients that write until nobody answers any more, and remember every answer.

@@ -168,10 +168,17 @@ async fn assert_kept(logs: &[Log], told: &[Logged], seen: BTreeSet<Head>) {
     }
 }
 
+/// How long replicas are killed: `cargo xtask soak` says so, else 20 s, or two minutes in long runs.
+fn lasting() -> Duration {
+    let said = std::env::var("CHANCERY_REPLICA_SECONDS").ok().map(|seconds| seconds.parse().unwrap());
+    Duration::from_secs(said.unwrap_or(if long_runs() { 120 } else { 20 }))
+}
+
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stderr, reason = "the figures of a long run are what it is run for")]
 async fn replicas_that_are_killed_one_after_the_other_lose_and_fork_nothing() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let lasting = Duration::from_secs(if long_runs() { 120 } else { 20 });
+    let lasting = lasting();
     let installation = Installation::init();
     let mut replicas = Vec::new();
     for number in 0..3 {
@@ -195,7 +202,8 @@ async fn replicas_that_are_killed_one_after_the_other_lose_and_fork_nothing() {
     })
     .await;
     let told = load.end().await;
-    let seen = seen.join_all().await.into_iter().flatten().collect();
+    let seen: BTreeSet<Head> = seen.join_all().await.into_iter().flatten().collect();
+    eprintln!("{kills} kills, {} entries answered, {} checkpoints seen", told.len(), seen.len());
     assert!(kills >= 5 && told.len() > 100, "{kills} kills, {} answers", told.len());
     assert_kept(&logs, &told, seen).await;
 }

@@ -16,6 +16,9 @@ use crate::tools;
 /// A test program that runs longer is killed: nothing here waits for a person.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
+/// As [`LIMIT`], of a program with long runs in it.
+const LONG_LIMIT: Duration = Duration::from_secs(60 * 60);
+
 /// The one selection everything is built with: another one would resolve other features and build most dependencies again.
 pub(crate) const SELECTION: &[&str] = &["--release", "--locked", "--workspace", "--all-targets"];
 
@@ -73,6 +76,25 @@ pub(crate) struct Environment {
     pub(crate) path: Vec<PathBuf>,
     /// Whether long runs are wanted.
     pub(crate) all: bool,
+    /// Where scratch files go, if not where the system has them.
+    pub(crate) scratch: Option<PathBuf>,
+}
+
+/// A folder in memory where syncing takes no time, if there is one with room from which programs may be run. What a test writes and
+/// syncs is the same there; only waiting for the disk is saved.
+pub(crate) fn memory() -> Option<PathBuf> {
+    const FOLDER: &str = "/dev/shm";
+    const ROOM: u64 = 4 << 30;
+    let mounts = fs::read_to_string("/proc/mounts").ok()?;
+    let free = process::output(Command::new("df").args(["--output=avail", "--block-size=1", FOLDER])).ok()?;
+    let free: u64 = free.lines().last()?.trim().parse().ok()?;
+    (runs_programs(&mounts, FOLDER) && free >= ROOM).then(|| PathBuf::from(FOLDER))
+}
+
+/// Whether a folder is mounted in memory, and not so that nothing in it may be run.
+fn runs_programs(mounts: &str, folder: &str) -> bool {
+    let mut lines = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    lines.any(|line| matches!(line[..], [_, at, "tmpfs", options, ..] if at == folder && !options.split(',').any(|one| one == "noexec")))
 }
 
 /// Runs programs one after the other, each with a line of its own, and says how many tests passed.
@@ -107,13 +129,17 @@ impl TestProgram {
             .env("CARGO_MANIFEST_DIR", &self.folder)
             .env("PATH", layout::path_with(&environment.path));
         command.stdin(Stdio::null()).stdout(written.try_clone()?).stderr(written);
+        if let Some(scratch) = &environment.scratch {
+            command.env("TMPDIR", scratch);
+        }
         if environment.all {
             command.env("CHANCERY_TESTS", "all").env("PROPTEST_CASES", "4096");
             // Tests with heavy clients are ignored otherwise.
             command.arg("--include-ignored");
         }
         let mut child = command.spawn().with_context(|| format!("cannot start {}", self.executable.display()))?;
-        let status = process::wait_at_most(&mut child, LIMIT)?;
+        let limit = if environment.all { LONG_LIMIT } else { LIMIT };
+        let status = process::wait_at_most(&mut child, limit)?;
         let output = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         let problem = match status {
             Some(status) if status.success() => {
@@ -124,7 +150,7 @@ impl TestProgram {
                 return Ok(passed);
             }
             Some(status) => process::ended(status),
-            None => format!("killed after {}", Took(LIMIT)),
+            None => format!("killed after {}", Took(limit)),
         };
         eprintln!("{output}");
         bail!("{}: {problem}; run it alone with: {}", self.name(), self.alone())
@@ -165,6 +191,14 @@ mod tests {
         assert_eq!(program.alone(), "cargo test --release --workspace --test cosign");
         assert_eq!(test_program(&artifact(false)), None);
         assert_eq!(test_program("warning: not a message"), None);
+    }
+
+    #[test]
+    fn a_folder_in_memory_is_used_where_programs_may_run() {
+        let mounts = |options: &str| format!("proc /proc proc rw 0 0\ntmpfs /dev/shm tmpfs {options} 0 0\n");
+        assert!(runs_programs(&mounts("rw,relatime"), "/dev/shm"));
+        assert!(!runs_programs(&mounts("rw,nosuid,noexec,relatime"), "/dev/shm"));
+        assert!(!runs_programs(&mounts("rw"), "/dev/shm/x") && !runs_programs("/dev/vda /dev/shm ext4 rw 0 0", "/dev/shm"));
     }
 
     #[test]
