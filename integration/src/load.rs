@@ -1,12 +1,13 @@
 //! Load for measurements: prepared requests over plain HTTP/1.1, and little else, because the generator shares the machine with
 //! what it measures.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 /// Requests to one address, in order.
@@ -218,6 +219,26 @@ impl Connection {
         let stream = TcpStream::connect(address).await.unwrap_or_else(|error| panic!("{address}: {error}"));
         stream.set_nodelay(true).expect("a TCP socket has this option");
         Self { stream, received: Vec::with_capacity(8 << 10), scratch: Vec::new() }
+    }
+
+    /// As [`Self::open`], from an address of one's own.
+    ///
+    /// # Panics
+    /// As there, or the address is not of this machine.
+    pub async fn open_from(from: Ipv4Addr, address: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("there are sockets");
+        socket.bind((from, 0).into()).unwrap_or_else(|error| panic!("{from}: {error}"));
+        let to = address.parse().unwrap_or_else(|error| panic!("{address}: {error}"));
+        let stream = socket.connect(to).await.unwrap_or_else(|error| panic!("{address}: {error}"));
+        Self { stream, received: Vec::with_capacity(8 << 10), scratch: vec![0; 256 << 10] }
+    }
+
+    /// Sends a part of a request.
+    ///
+    /// # Panics
+    /// The server is gone.
+    pub async fn send(&mut self, part: &[u8]) {
+        self.stream.write_all(part).await.expect("the server is there");
     }
 
     /// Sends a request in parts, and reads its answer to the end.
