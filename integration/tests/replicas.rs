@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails in a test is meant to panic")]
 
+#[path = "replicas/older_faces.rs"]
+mod older_faces;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,12 +49,18 @@ impl Installation {
     /// Starts a replica of a service as another machine would have it: the same configuration, anchors and keys in a folder of its own,
     /// and listeners of its own by the environment.
     async fn replica(&self, service: &str, sections: &[&str], number: usize) -> Replica {
+        self.replica_with(service, sections, number, &[]).await
+    }
+
+    /// With settings of its own besides.
+    async fn replica_with(&self, service: &str, sections: &[&str], number: usize, settings: &[(&str, String)]) -> Replica {
         let folder = self.folder.path().join(format!("{service}{number}"));
         copy(&self.dir(), &folder);
         let admin = free_port();
         let listen = |port: u16| format!("[\"127.0.0.1:{port}\"]");
         let launch = Launch::service(service, &folder.join("chancery.yaml"), &format!("http://127.0.0.1:{admin}"));
-        let mut launch = launch.with("CHANCERY_ADMIN__HTTP__LISTEN", listen(admin));
+        let launch = launch.with("CHANCERY_ADMIN__HTTP__LISTEN", listen(admin));
+        let mut launch = settings.iter().fold(launch, |launch, (name, value)| launch.with(name, value.clone()));
         let mut urls = Vec::new();
         for section in sections {
             let port = free_port();

@@ -42,9 +42,22 @@ impl TestCa {
     /// A name is neither a DNS name nor an address.
     #[must_use]
     pub fn server(&self, names: &[&str]) -> ServerCertificate {
+        self.leaf(names, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// A certificate for whoever signs code under this name.
+    ///
+    /// # Panics
+    /// It is no DNS name.
+    #[must_use]
+    pub fn code_signer(&self, name: &str) -> ServerCertificate {
+        self.leaf(&[name], ExtendedKeyUsagePurpose::CodeSigning)
+    }
+
+    fn leaf(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose) -> ServerCertificate {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names or addresses");
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![purpose];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().expect("a P-256 key can be generated");
