@@ -334,7 +334,7 @@ impl Log {
         self.shared.reader.tile(tile).await
     }
 
-    /// Moves every complete bundle that is not kept to the log's [`Tier`] now, as is done in the background all the time. The answer is how
+    /// Moves every complete bundle that is not kept to the log's [`Tier`](crate::Tier) now, as is done in the background all the time. The answer is how
     /// far everything is moved then; without a tier nothing is, and the answer is 0.
     ///
     /// # Errors
