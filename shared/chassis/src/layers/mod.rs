@@ -7,6 +7,7 @@
 //! What a handler refuses or fails at is put into the answer as a [`Failure`]: converting an error to an answer stays a pure
 //! function, and here is the one place that logs and counts it.
 
+mod counted;
 mod drain;
 mod failure;
 mod refusal;
@@ -29,6 +30,8 @@ use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
+use self::counted::Counted;
+
 pub use self::failure::Failure;
 pub use self::refusal::Refusal;
 pub use self::request_id::RequestId;
@@ -45,6 +48,7 @@ pub struct Stack {
     names: MetricNames,
     /// Memory for large bodies, in pieces of [`SMALL_BODY`], and how many there are: known when it is applied.
     large: (Arc<Semaphore>, u32),
+    counted: Arc<Counted>,
 }
 
 /// What a request is granted that is not like the others of its router: an upload, or a call that works for long.
@@ -90,6 +94,7 @@ impl Stack {
             refuse: Refusal::plain_text,
             names,
             large,
+            counted: Arc::default(),
         }
     }
 
@@ -182,8 +187,7 @@ impl Stack {
             None => (request, None),
         };
         if let Some(name) = self.names.request_size {
-            let size = request.body().size_hint().lower();
-            metrics::histogram!(name, "method" => method(request.method())).record(u32::try_from(size).unwrap_or(u32::MAX));
+            self.counted.size(name, method(request.method()), request.body().size_hint().lower());
         }
         Ok(next.run(request).await)
     }
@@ -206,18 +210,8 @@ impl Stack {
 
     fn record(&self, seen: &Seen, response: &Response, took: Duration) {
         let (service, status, method) = (self.service, response.status(), seen.method);
-        let code = status.as_u16().to_string();
-        let seconds = took.as_secs_f64();
-        metrics::counter!("http_requests_total", "service" => service, "code" => code.clone(), "method" => method).increment(1);
-        metrics::histogram!("http_request_duration_seconds", "service" => service, "code" => code.clone(), "method" => method)
-            .record(seconds);
-        if let Some(name) = self.names.requests {
-            metrics::counter!(name, "code" => code.clone(), "method" => method).increment(1);
-        }
-        if let Some(name) = self.names.latency {
-            metrics::histogram!(name, "code" => code, "method" => method).record(seconds);
-        }
-        let took_ms = seconds * 1_000.0;
+        self.counted.answer(service, self.names, status, method, took);
+        let took_ms = took.as_secs_f64() * 1_000.0;
         let path = seen.uri.path();
         match response.extensions().get::<Failure>() {
             Some(failure) => failure.record(service, status, method, path, took_ms),
