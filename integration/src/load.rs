@@ -123,7 +123,7 @@ impl Requests {
         for mut connection in connections {
             let requests = Arc::clone(&requests);
             sending.spawn(async move {
-                let (mut latencies, mut refused) = (Vec::new(), 0);
+                let (mut latencies, mut refused, mut took) = (Vec::new(), 0, Duration::ZERO);
                 'next: while begun.elapsed() < limit
                     && let Some(request) = requests.next()
                 {
@@ -132,6 +132,7 @@ impl Requests {
                         let answer = connection.exchange(&[request]).await;
                         let Some(wait) = requests.wait(&answer) else {
                             latencies.push(sent.elapsed());
+                            took = begun.elapsed();
                             continue 'next;
                         };
                         refused += 1;
@@ -141,11 +142,17 @@ impl Requests {
                         }
                     }
                 }
-                (latencies, refused)
+                (latencies, refused, took)
             });
         }
-        let (latencies, refused): (Vec<_>, Vec<usize>) = sending.join_all().await.into_iter().unzip();
-        Measured { refused: refused.iter().sum(), ..Measured::new(begun.elapsed(), latencies.concat()) }
+        let (mut latencies, mut refused, mut took) = (Vec::new(), 0, Duration::ZERO);
+        for (its_latencies, its_refused, its_took) in sending.join_all().await {
+            latencies.extend(its_latencies);
+            refused += its_refused;
+            // The last answer ends the run: who was refused may wait for longer.
+            took = took.max(its_took);
+        }
+        Measured { refused, ..Measured::new(took, latencies) }
     }
 
     /// How long a client is to wait before it sends its request again: not at all when it was answered.
