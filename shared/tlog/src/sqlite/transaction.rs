@@ -45,12 +45,15 @@ impl SqliteTransaction {
     }
 }
 
-/// Rows in one statement: each length is a text of its own, prepared once, and any number of rows is a few of them.
-const LENGTHS: [usize; 5] = [256, 64, 16, 4, 1];
+/// Rows in one statement: each length is a text of its own, prepared once, and any number of rows is a few of them. Few, because each
+/// goes to the thread of the connection and back.
+const LENGTHS: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 
-static INSERTS: LazyLock<[String; 5]> = LazyLock::new(|| LENGTHS.map(insert_text));
-static SEARCH_INSERTS: LazyLock<[String; 5]> = LazyLock::new(|| LENGTHS.map(search_insert_text));
-static FINDS: LazyLock<[String; 5]> = LazyLock::new(|| LENGTHS.map(find_text));
+type Texts = LazyLock<[String; LENGTHS.len()]>;
+
+static INSERTS: Texts = LazyLock::new(|| LENGTHS.map(insert_text));
+static SEARCH_INSERTS: Texts = LazyLock::new(|| LENGTHS.map(search_insert_text));
+static FINDS: Texts = LazyLock::new(|| LENGTHS.map(find_text));
 
 #[async_trait]
 impl Transaction for SqliteTransaction {
@@ -65,18 +68,16 @@ impl Transaction for SqliteTransaction {
     async fn find(&mut self, dedup_keys: &[Hash]) -> Result<Vec<(Hash, Row)>, StoreError> {
         let failed = failed("looking for duplicates");
         let mut found = Vec::new();
-        let mut rest = dedup_keys;
-        while !rest.is_empty() {
-            let (length, statement) = first_fitting(rest.len(), &FINDS);
-            let (keys, more) = rest.split_at(length);
+        for keys in dedup_keys.chunks(LENGTHS[0]) {
+            let (length, statement) = least_fitting(keys.len());
             let mut query = sqlx::query(statement).bind(self.log);
-            for key in keys {
+            // To look for the first key again costs less than another statement.
+            for key in keys.iter().chain(std::iter::repeat(&keys[0])).take(length) {
                 query = query.bind(key.as_ref());
             }
             for row in query.fetch_all(&mut *self.inner).await.map_err(&failed)? {
                 found.push((hash(row.try_get("dedup_key").map_err(&failed)?)?, entry(&row, self.moved)?));
             }
-            rest = more;
         }
         Ok(found)
     }
@@ -158,8 +159,16 @@ impl Transaction for SqliteTransaction {
     }
 }
 
-fn first_fitting(rows: usize, statements: &'static [String; 5]) -> (usize, &'static str) {
-    let fitting = LENGTHS.iter().zip(statements).find(|(length, _)| **length <= rows);
+/// The shortest statement that looks for so many keys, at most [`LENGTHS`]`[0]`.
+fn least_fitting(keys: usize) -> (usize, &'static str) {
+    let fitting = LENGTHS.iter().zip(FINDS.iter()).rfind(|(length, _)| **length >= keys);
+    let (length, statement) = fitting.expect("a chunk is no longer than the longest statement");
+    (*length, statement)
+}
+
+/// The longest statement for no more rows than these.
+fn first_fitting(rows: usize, statements: &'static Texts) -> (usize, &'static str) {
+    let fitting = LENGTHS.iter().zip(statements.iter()).find(|(length, _)| **length <= rows);
     let (length, statement) = fitting.expect("one row always fits");
     (*length, statement)
 }
