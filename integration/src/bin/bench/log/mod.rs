@@ -94,7 +94,7 @@ impl Plan<'_> {
         let measured = requests.patient().send(clients, Duration::from_secs(self.seconds)).await;
         let used = usage() - before;
         let entries = measured.answered as u32;
-        println!(
+        let row = format!(
             "| {name} | {clients} | {:.0} | {} | {} | {:.3} ms | {:.1} KiB | {:.2} ms{} |",
             measured.rate(),
             shown(measured.percentile(50)),
@@ -104,6 +104,9 @@ impl Plan<'_> {
             sync.as_secs_f64() * 1e3,
             if sync < HONEST { " (!)" } else { "" }
         );
+        println!("{row}");
+        // Whoever waits for the tables sees each row, also when a later one fails.
+        eprintln!("{row}");
         measured.rate()
     }
 }
