@@ -190,6 +190,16 @@ pub enum OpenError {
         /// Where that is known from.
         known: String,
     },
+    /// The log was frozen, and its database says that it is not.
+    #[error("the log's database is from before the log was frozen")]
+    Thawed {
+        /// Which database.
+        database: String,
+        /// Size of the last head.
+        size: u64,
+        /// Where that is known from.
+        known: String,
+    },
     /// The record of published heads cannot be used.
     #[error("the log's record of published heads cannot be used")]
     Record {
@@ -272,6 +282,7 @@ impl OpenError {
             Self::EntryDamaged { .. } => "log_entry_damaged",
             Self::RolledBack { .. } => "log_rolled_back",
             Self::Diverged { .. } => "log_diverged",
+            Self::Thawed { .. } => "log_thawed",
             Self::Record { .. } => "log_record",
             Self::RecordForeign { .. } => "log_record_foreign",
             Self::ObjectsUnset { .. } => "log_objects_unset",
@@ -315,6 +326,9 @@ impl OpenError {
                     format!("known by  {known}"),
                 ]);
             }
+            Self::Thawed { size, known, .. } => {
+                details.extend([format!("frozen    at size {size}"), format!("known by  {known}")]);
+            }
             Self::Diverged { size, stored, published, known, .. } => {
                 details.push(format!("known by  {known}"));
                 details.extend([
@@ -344,6 +358,9 @@ impl OpenError {
             Self::RolledBack { .. } | Self::Diverged { .. } => format!(
                 "{RESTORE} When there is no such backup, `chancery log accept-rollback --help` says what going on with this one costs."
             ),
+            Self::Thawed { .. } => {
+                "Restore the newest backup of the database: what was frozen never takes entries again.".to_owned()
+            }
             Self::Record { source: RecordError::InUse, .. } => "Give each process a record of its own.".to_owned(),
             Self::Record { source: RecordError::File(_), .. } => {
                 "Check that the file and its folder can be read and written, and that the disk is not full.".to_owned()
@@ -383,6 +400,7 @@ impl OpenError {
             | Self::EntryDamaged { database, .. }
             | Self::RolledBack { database, .. }
             | Self::Diverged { database, .. }
+            | Self::Thawed { database, .. }
             | Self::Record { database, .. }
             | Self::RecordForeign { database, .. }
             | Self::ObjectsUnset { database, .. }

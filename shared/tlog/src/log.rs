@@ -91,6 +91,7 @@ struct Shared {
     reader: Arc<Reader>,
     metrics: Metrics,
     tasks: TaskTracker,
+    record: Option<PathBuf>,
     /// Ends what would go on for ever.
     over: CancellationToken,
 }
@@ -149,6 +150,7 @@ impl Log {
             None => None,
         };
         drop(held);
+        let record_path = record.as_ref().map(|record| record.path().to_owned());
         let metrics = Metrics::new(signer.origin());
         let admission = Arc::new(Admission::new(&limits));
         let queue = Arc::new(Queue::new(limits, metrics.clone()));
@@ -169,8 +171,9 @@ impl Log {
             let follower = Follower { store: Arc::clone(&store), queue: Arc::clone(&queue), reader: Arc::clone(&reader) };
             tasks.spawn(over.clone().run_until_cancelled_owned(follower.run()));
         }
-        let log =
-            Self { shared: Arc::new(Shared { store, signer, admission, queue, reader, metrics, tasks, over: over.clone() }) };
+        let (record, ends) = (record_path, over.clone());
+        let shared = Shared { store, signer, admission, queue, reader, metrics, tasks, record, over: ends };
+        let log = Self { shared: Arc::new(shared) };
         if let Some(mover) = log.mover() {
             log.shared.tasks.spawn(over.run_until_cancelled_owned(mover.run()));
         }
@@ -259,6 +262,12 @@ impl Log {
     /// When the store fails, or has no such log any more.
     pub async fn committed_size(&self) -> Result<u64, StoreError> {
         self.shared.store.state().await?.map(|state| state.size).ok_or(StoreError::Missing)
+    }
+
+    /// The file in which this process keeps the newest published head, if it keeps one: for what a face keeps beside it.
+    #[must_use]
+    pub fn record(&self) -> Option<&Path> {
+        self.shared.record.as_deref()
     }
 
     /// Name of the log.

@@ -16,7 +16,7 @@ use merkle::{CompactRange, Hash, Node, Subtree, TILE_HEIGHT, TILE_WIDTH, Tile, l
 use note::Checkpoint;
 
 use crate::reader::Reader;
-use crate::record::{HeadRecord, RecordError};
+use crate::record::{HeadRecord, Kept, RecordError};
 use crate::sequencer::chain;
 use crate::tier::tile_name;
 use crate::tree::{LeafTile, Tree};
@@ -140,6 +140,8 @@ pub(crate) async fn check_published(
 }
 
 /// Opens the record of published heads, checks that the log reaches them, and writes down where the log is now.
+///
+/// Of a log that several processes write, those of the others on this machine are compared too. Nobody writes meanwhile, see [`hold`].
 pub(crate) async fn open_record(
     path: &Path,
     store: &dyn Store,
@@ -148,21 +150,56 @@ pub(crate) async fn open_record(
     state: &State,
 ) -> Result<HeadRecord, OpenError> {
     let at = At::new(store);
-    let (mut record, notes) = HeadRecord::open(path).map_err(|error| at.record(path, error))?;
-    if notes.is_empty() {
-        tracing::info!(log = state.origin, record = %path.display(), size = state.size, "a record of published heads begins");
+    let opened = if store.shared() { HeadRecord::open_free(path) } else { HeadRecord::open(path) };
+    let (mut record, kept) = opened.map_err(|error| at.record(path, error))?;
+    if kept.is_empty() {
+        tracing::info!(log = state.origin, record = %record.path().display(), size = state.size, "a record of published heads begins");
     }
-    // A head of another log or key is no rollback: the file belongs to somebody else, and is not written over.
-    let heads = notes.iter().map(|note| signer.verify(note)).collect::<Result<Vec<_>, _>>();
-    let mut heads = heads.map_err(|error| at.record_foreign(path, error.to_string()))?;
-    // The newest first: that is what was given up, if anything was.
-    heads.sort_by_key(|head| std::cmp::Reverse(head.size));
-    for head in heads {
-        check_published(store, reader, state, &head, &path.display().to_string()).await?;
+    check_recorded(record.path(), &kept, store, signer, reader, state).await?;
+    let others = HeadRecord::files(path).filter(|other| store.shared() && other != record.path() && other.exists());
+    for other in others {
+        let kept = HeadRecord::peek(&other).map_err(|error| at.record(&other, error))?;
+        check_recorded(&other, &kept, store, signer, reader, state).await?;
     }
     // Also shows, before anything is served, that it can be written.
-    record.write(&state.checkpoint).and_then(|()| record.sync()).map_err(|error| at.record(path, error.into()))?;
+    let written = record.write(&state.checkpoint, state.frozen).and_then(|()| record.sync());
+    written.map_err(|error| at.record(record.path(), error.into()))?;
     Ok(record)
+}
+
+/// Checks that the log reaches the heads that a record has.
+pub(crate) async fn check_recorded(
+    path: &Path,
+    kept: &[Kept],
+    store: &dyn Store,
+    signer: &dyn TreeHeadSigner,
+    reader: &Reader,
+    state: &State,
+) -> Result<(), OpenError> {
+    let at = At::new(store);
+    for (head, last) in recorded_heads(&at, path, signer, kept)? {
+        check_published(store, reader, state, &head, &path.display().to_string()).await?;
+        // Its tree alone does not tell a frozen log from what it was before.
+        if last && !(state.frozen && state.size == head.size) {
+            return Err(at.thawed(path, head.size));
+        }
+    }
+    Ok(())
+}
+
+/// The heads in a record, the newest first, each with whether the log was frozen with it: that is what was given up, if anything was.
+///
+/// A head of another log or key is no rollback: the file belongs to somebody else, and is not written over.
+pub(crate) fn recorded_heads(
+    at: &At,
+    path: &Path,
+    signer: &dyn TreeHeadSigner,
+    kept: &[Kept],
+) -> Result<Vec<(Checkpoint, bool)>, OpenError> {
+    let heads = kept.iter().map(|kept| signer.verify(&kept.note).map(|head| (head, kept.last))).collect::<Result<Vec<_>, _>>();
+    let mut heads = heads.map_err(|error| at.record_foreign(path, error.to_string()))?;
+    heads.sort_by_key(|(head, last)| std::cmp::Reverse((head.size, *last)));
+    Ok(heads)
 }
 
 /// The state row, checked against itself, the key, the name and its signed head.
@@ -222,6 +259,10 @@ impl At {
 
     pub(crate) fn record_foreign(&self, path: &Path, what: String) -> OpenError {
         OpenError::RecordForeign { database: self.database.clone(), record: path.display().to_string(), what }
+    }
+
+    pub(crate) fn thawed(&self, record: &Path, size: u64) -> OpenError {
+        OpenError::Thawed { database: self.database.clone(), size, known: record.display().to_string() }
     }
 
     pub(crate) fn state(&self, error: StoreError) -> OpenError {

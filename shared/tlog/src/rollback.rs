@@ -71,18 +71,28 @@ impl RollbackError {
     }
 }
 
-/// Checks that the log reaches the newest head in its record, if there is a record.
+/// Checks that the log reaches the newest heads in its record, if there is a record, and in those of other processes on this machine.
 ///
 /// # Errors
 /// As a start of the log with that record.
 pub async fn check_record(store: Arc<dyn Store>, signer: &dyn TreeHeadSigner, record: &Path) -> Result<(), OpenError> {
-    // One that is not there must not be made by looking.
-    if !record.exists() {
+    let at = recover::At::new(store.as_ref());
+    // Before the state, which may grow while this looks: what is in a record was committed before. Nothing is made by looking.
+    let files = HeadRecord::files(record).filter(|path| path.exists());
+    let read = |path: PathBuf| match HeadRecord::peek(&path) {
+        Ok(kept) => Ok((path, kept)),
+        Err(error) => Err(at.record(&path, error)),
+    };
+    let recorded = files.map(read).collect::<Result<Vec<_>, _>>()?;
+    if recorded.is_empty() {
         return Ok(());
     }
     let recover::Recovered { state, tree } = recover::open(store.as_ref(), signer).await?;
     let reader = Reader::new(Arc::clone(&store), tree, state.signed_head(), &Limits::default());
-    recover::open_record(record, store.as_ref(), signer, &reader, &state).await.map(drop)
+    for (path, kept) in recorded {
+        recover::check_recorded(&path, &kept, store.as_ref(), signer, &reader, &state).await?;
+    }
+    Ok(())
 }
 
 /// Puts the record of published heads aside, so that the log goes on from an older database.
@@ -100,20 +110,30 @@ pub async fn accept_rollback(
     published: u64,
 ) -> Result<GivenUp, RollbackError> {
     let at = recover::At::new(store);
-    // A record that is not there must not be made by looking.
-    if !record.exists() {
-        return Err(RollbackError::None);
-    }
-    let (held, notes) = HeadRecord::open(record).map_err(|error| at.record(record, error))?;
     let state = recover::open(store, signer).await?.state;
-    let heads = notes.iter().map(|note| signer.verify(note)).collect::<Result<Vec<_>, _>>();
-    let newest = heads.map_err(|error| at.record_foreign(record, error.to_string()))?.into_iter().max_by_key(|head| head.size);
-    let Some(newest) = newest.filter(|head| head.size > state.size) else { return Err(RollbackError::None) };
-    if newest.size != published {
-        return Err(RollbackError::Size { published: newest.size, given: published });
+    // Of each process that kept one. A record that is not there must not be made by looking.
+    let mut ahead = Vec::new();
+    for path in HeadRecord::files(record).filter(|path| path.exists()) {
+        let (held, kept) = HeadRecord::open(&path).map_err(|error| at.record(&path, error))?;
+        let heads = recover::recorded_heads(&at, &path, signer, &kept)?;
+        // What was frozen never takes entries again.
+        if let Some((head, _)) = heads.iter().find(|(head, last)| *last && !(state.frozen && state.size == head.size)) {
+            return Err(at.thawed(&path, head.size).into());
+        }
+        if let Some((newest, _)) = heads.into_iter().next().filter(|(head, _)| head.size > state.size) {
+            ahead.push((newest, path, held));
+        }
     }
-    let kept = record.with_added_extension(format!("given-up-{}", newest.size));
-    std::fs::rename(record, &kept).map_err(|error| at.record(record, RecordError::File(error)))?;
-    drop(held);
-    Ok(GivenUp { published: newest.size, stored: state.size, kept })
+    ahead.sort_by_key(|(head, ..)| std::cmp::Reverse(head.size));
+    let Some((newest, ..)) = ahead.first() else { return Err(RollbackError::None) };
+    let newest = newest.size;
+    if newest != published {
+        return Err(RollbackError::Size { published: newest, given: published });
+    }
+    let aside = |path: &Path| path.with_added_extension(format!("given-up-{newest}"));
+    let kept = aside(&ahead[0].1);
+    for (_, path, _held) in &ahead {
+        std::fs::rename(path, aside(path)).map_err(|error| at.record(path, RecordError::File(error)))?;
+    }
+    Ok(GivenUp { published: newest, stored: state.size, kept })
 }

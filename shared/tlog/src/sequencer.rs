@@ -196,7 +196,7 @@ impl Sequencer {
     /// database as durable; only a later rollback would be found out by less. The metric says so.
     fn keep(&mut self, state: &State) {
         let Some(record) = &mut self.record else { return };
-        if let Err(error) = record.write(&state.checkpoint) {
+        if let Err(error) = record.write(&state.checkpoint, state.frozen) {
             self.metrics.record_failed();
             let path = record.path().display();
             tracing::error!(log = self.signer.origin(), record = %path, %error, "the record of published heads could not be written");

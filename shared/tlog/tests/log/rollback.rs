@@ -82,6 +82,34 @@ async fn a_restored_older_database_is_refused() {
     installation.run("a", 301).await.unwrap();
 }
 
+/// The database from before has every entry, and would take more.
+#[tokio::test]
+async fn a_database_from_before_the_log_was_frozen_is_refused() {
+    let installation = Installation::new().await;
+    installation.run("a", 5).await.unwrap();
+    installation.back_up("open");
+    let store = installation.store().await;
+    let log = installation.open_with(&store, &installation.record()).await.unwrap();
+    assert!(log.freeze().await.unwrap().last);
+    log.close().await;
+    store.database().close().await;
+    installation.run("a", 5).await.unwrap();
+    installation.back_up("frozen");
+
+    installation.restore("open");
+    let before = std::fs::read(installation.record()).unwrap();
+    let error = installation.run("a", 6).await.unwrap_err();
+    assert_eq!((error.code(), error.details().iter().any(|line| line == "frozen    at size 5")), ("log_thawed", true));
+    assert_eq!(std::fs::read(installation.record()).unwrap(), before, "refusing changes nothing");
+    // Not to be accepted either: another database may be older, none is younger than the end.
+    let store = installation.store().await;
+    let refused = accept_rollback(&store, installation.world.signer.as_ref(), &installation.record(), 5).await.unwrap_err();
+    assert_eq!((refused.code(), installation.record().exists()), ("log_thawed", true));
+    store.database().close().await;
+    installation.restore("frozen");
+    installation.run("a", 5).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_database_that_grew_another_way_is_refused() {
     let installation = Installation::new().await;
