@@ -1,18 +1,18 @@
-//! `chancery config check`: what a start would refuse, but for what only an open database, a bound port or another machine can tell.
+//! `chancery config print`, and `chancery config check`: what a start would refuse, but for what only an open database, a bound port or another machine can tell.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use chassis::Explain;
-use chassis::config::DatabasePlace;
 use chassis::listen::Listener;
 use clock::{Clock, SystemClock};
 use keys::FileKey;
 
-use crate::cli::Output;
+use crate::cli::{Output, ShardedLog};
 use crate::config::Config;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::layout::Layout;
+use crate::log_command::shards;
 use crate::names::ServiceName;
 use crate::{compare, completion, output, serve};
 
@@ -30,6 +30,14 @@ pub(crate) async fn run(config_path: &Path, out: Output) -> Outcome {
         Output::Text => output::print(&format!("{} is valid: {}\n", config_path.display(), names.join(", "))),
         Output::Json => output::print_json(&serde_json::json!({ "valid": true, "services": names })),
     }
+    Ok(())
+}
+
+/// `chancery config print`: what a start would go by, as JSON, which is YAML too.
+pub(crate) fn print(config_path: &Path) -> Outcome {
+    let config = serde_json::to_value(Config::load(config_path)?)
+        .map_err(|error| Failure::because("config_invalid", "the configuration cannot be shown", &error))?;
+    output::print_json(&config);
     Ok(())
 }
 
@@ -51,7 +59,8 @@ async fn all(config: &Config, layout: &Layout, services: &[ServiceName]) -> Outc
     Ok(())
 }
 
-/// What a service reads before its database. Logs and the trust root read their keys alone, which are compared with the anchors.
+/// What a service reads before its database: keys, certificates, roots, policies. The trust root reads its keys alone, which are compared
+/// with the anchors.
 async fn one(config: &Config, service: ServiceName) -> Outcome {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     match service {
@@ -73,19 +82,24 @@ async fn one(config: &Config, service: ServiceName) -> Outcome {
             let section = config.witness.as_ref().expect("only services with a section are wanted");
             witness::check(section).map_err(explained)
         }
-        ServiceName::Ctlog => database_url(service, config.ctlog.as_ref().map(|section| &section.database)),
-        ServiceName::RekorV2 => database_url(service, config.rekor_v2.as_ref().map(|section| &section.database)),
-        ServiceName::RekorV1 => database_url(service, config.rekor_v1.as_ref().map(|section| &section.database)),
+        ServiceName::Ctlog => {
+            for number in shards::numbers(config, ShardedLog::Ctlog) {
+                ctlog::check_files(&shards::ct(config, number)?).await.map_err(explained)?;
+            }
+            Ok(())
+        }
+        ServiceName::RekorV2 => {
+            for number in shards::numbers(config, ShardedLog::RekorV2) {
+                rekor::v2::check_files(&shards::v2(config, number)?).await.map_err(explained)?;
+            }
+            Ok(())
+        }
+        ServiceName::RekorV1 => {
+            let section = config.rekor_v1.as_ref().expect("only services with a section are wanted");
+            rekor::v1::check_files(section, &config.rekor_v1_shards).map_err(explained)
+        }
         ServiceName::Tuf => Ok(()),
     }
-}
-
-/// The form of a database's URL; nobody is called.
-fn database_url(service: ServiceName, place: Option<&DatabasePlace>) -> Outcome {
-    let Some(DatabasePlace::Postgres(url)) = place else { return Ok(()) };
-    tlog::postgres::Address::parse(url).map(drop).map_err(|error| {
-        Failure::usage("database_address", format!("{}.database cannot be used", service.section())).detail(error.to_string())
-    })
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it takes what map_err gives")]

@@ -97,6 +97,8 @@ pub(crate) enum Command {
 pub(crate) enum ConfigCommand {
     /// Read the file and the environment, and say what is wrong with them
     Check(ConfigArgs),
+    /// Show what the file and the environment come to, defaults included; secrets are in files of their own, of which the paths are shown
+    Print(ConfigArgs),
 }
 
 /// Which installation's folder.

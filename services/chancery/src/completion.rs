@@ -318,6 +318,18 @@ impl<S> Added<S> {
     }
 }
 
+impl<S: Copy> Added<S> {
+    /// A line for each step that was done, `described` as what it made and what that is for.
+    pub(crate) fn lines(&self, layout: &Layout, described: impl Fn(S) -> (&'static str, &'static str)) -> String {
+        let line = |done: &Done<S>| {
+            let (what, note) = described(done.step);
+            let verb = if done.made { "made" } else { "kept" };
+            format!("  {verb}  {what:<16} {}   {note}\n", layout.join(done.path).display())
+        };
+        self.steps.iter().map(line).collect()
+    }
+}
+
 /// The public URL of a service that is added: the one that was given, or the one below the installation's domain.
 ///
 /// # Errors

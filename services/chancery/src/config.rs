@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chassis::config::{Duration, Environment, ListenConfig};
+use chassis::config::{DatabasePlace, Duration, Environment, FilePath, ListenConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Exit, Failure, Outcome};
@@ -83,10 +83,57 @@ impl Config {
     /// Reads the file and the environment over it.
     pub(crate) fn load(path: &Path) -> Outcome<Self> {
         let mut failure = match chassis::config::load::<Self>(path, &Environment::of_process()) {
-            Ok(config) => return Ok(config),
+            Ok(config) => return Ok(config.with_records(path)),
             Err(error) => Failure::explained(&error),
         };
         failure.set_exit(Exit::Usage);
         Err(failure)
+    }
+
+    /// With a place for the record of published heads of each log, in the folder of the file at `path`: beside a database's file there is
+    /// one unasked, and Postgres has no place beside it.
+    fn with_records(mut self, path: &Path) -> Self {
+        // Where the file was read from, its folder can be named.
+        let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
+        let place = |log: &str, database: &DatabasePlace, record: &mut Option<FilePath>| {
+            if matches!(database, DatabasePlace::Postgres(_)) && record.is_none() {
+                *record = Some(folder.join(format!("db/{log}.head")).into());
+            }
+        };
+        if let Some(section) = &mut self.ctlog {
+            place("ctlog", &section.database, &mut section.head_record);
+        }
+        if let Some(section) = &mut self.rekor_v2 {
+            place("rekor-v2", &section.database, &mut section.head_record);
+        }
+        if let Some(section) = &mut self.rekor_v1 {
+            place("rekor-v1", &section.database, &mut section.head_record);
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_in_postgres_has_a_record_in_the_folder_of_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chancery.yaml");
+        let yaml = |database: &str| {
+            format!(
+                "admin: {{ http: {{ listen: [\"127.0.0.1:0\"] }} }}\nrekor_v2:\n  public_url: https://log1.rekor.corp.example\n  \
+                 http: {{ listen: [\"127.0.0.1:0\"] }}\n  key: k\n  database: {database}\n"
+            )
+        };
+        let record = |database: &str| {
+            std::fs::write(&path, yaml(database)).unwrap();
+            let config = Config::load(&path).unwrap().rekor_v2.unwrap();
+            config.place(2).record()
+        };
+        assert_eq!(record("\"postgres://rekor@db/logs\""), Some(folder.path().join("db/rekor-v2.head.2")));
+        assert_eq!(record("rekor.db"), Some(folder.path().join("rekor.db.rekor-v2-2.head")));
+        assert_eq!(record("\"postgres://rekor@db/logs\"\n  head_record: r/head"), Some(folder.path().join("r/head.2")));
     }
 }

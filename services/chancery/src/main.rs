@@ -76,6 +76,7 @@ async fn run(cli: Cli) -> Outcome<ExitCode> {
         },
         Command::Health(args) => health::run(&args, out).await?,
         Command::Config(ConfigCommand::Check(args)) => check::run(&args.config, out).await?,
+        Command::Config(ConfigCommand::Print(args)) => check::print(&args.config)?,
         Command::Fulcio(_)
         | Command::Ctlog(_)
         | Command::Rekor(_)

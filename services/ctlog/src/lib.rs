@@ -39,7 +39,7 @@ pub use inspect::{accept, check};
 pub use origin::{OriginError, origin_of};
 pub use roots::RootsError;
 pub use router::MAX_REQUEST;
-pub use start::{Created, CtLog, Identity, complete_shard, create, freeze, open, open_shard};
+pub use start::{Created, CtLog, Identity, check_files, complete_shard, create, freeze, open, open_shard};
 
 /// What the handlers share.
 #[derive(Debug)]

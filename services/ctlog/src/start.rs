@@ -115,6 +115,16 @@ impl Created {
     }
 }
 
+/// Reads what a start reads before it opens anything: name, key and accepted roots.
+///
+/// # Errors
+/// As [`open`].
+pub async fn check_files(config: &Config) -> Result<(), StartError> {
+    identify(config)?;
+    Roots::load(&config.roots).await?;
+    config.place(1).address().map(drop).map_err(|error| StartError::Log(error.into()))
+}
+
 /// Opens the log that [`create`] made, after checking that name, key, state, tiles and entries agree, and starts its upkeep.
 ///
 /// # Errors

@@ -40,17 +40,13 @@ fn text(layout: &Layout, added: &Added) -> String {
         return format!("{dir} has its registry already, {}; nothing was changed\n", added.public_url);
     }
     let mut text = format!("added a registry to {dir}\n");
-    for done in &added.steps {
-        let (what, note) = match done.step {
-            Step::Token => ("promotion token", "whoever has it may promote images"),
-            Step::Blobs => ("blobs", "the bytes it will hold"),
-            Step::Database => ("database", "manifests, tags, promotions"),
-            Step::Environment => ("environment", "CHANCERY_REGISTRY and CHANCERY_TOKEN_FILE"),
-            Step::Configuration => ("configuration", "section gateway appended, all else byte for byte as it was"),
-        };
-        let verb = if done.made { "made" } else { "kept" };
-        text.push_str(&format!("  {verb}  {what:<16} {}   {note}\n", layout.join(done.path).display()));
-    }
+    text.push_str(&added.lines(layout, |step| match step {
+        Step::Token => ("promotion token", "whoever has it may promote images"),
+        Step::Blobs => ("blobs", "the bytes it will hold"),
+        Step::Database => ("database", "manifests, tags, promotions"),
+        Step::Environment => ("environment", "CHANCERY_REGISTRY and CHANCERY_TOKEN_FILE"),
+        Step::Configuration => ("configuration", "section gateway appended, all else byte for byte as it was"),
+    }));
     text.push_str(&format!(
         "  Back up {} and {} together.\n  It is {}; the section says how to change where it listens and what it wants of an image.\n\
          Start it with: chancery serve --config {}\n",

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::keys::Signer as _;
-use chassis::config::ListenConfig;
+use chassis::Explain;
+use chassis::config::{DatabasePlace, ListenConfig};
 use clock::{Clock, SystemClock};
 use jiff::Timestamp;
 
@@ -201,12 +202,30 @@ async fn create_stores(config: &Config, clock: &Arc<dyn Clock>) -> Outcome<Rekor
     fulcio::create(&ca.database)
         .await
         .map_err(|error| Failure::because("init_failed", "the certificate authority's record cannot be created", &error))?;
-    ctlog::create(ct, clock.clone()).await.map_err(|error| Failure::explained(&error))?;
+    ctlog::create(ct, clock.clone()).await.map_err(|error| not_created(&error, &ct.database))?;
     gateway::create(registry).await.map_err(|error| Failure::explained(&error))?;
     Ok(RekorLogs {
-        v2: rekor::v2::create(v2, clock.clone()).await.map_err(|error| Failure::explained(&error))?,
-        v1: rekor::v1::create(v1, clock.clone()).await.map_err(|error| Failure::explained(&error))?,
+        v2: rekor::v2::create(v2, clock.clone()).await.map_err(|error| not_created(&error, &v2.database))?,
+        v1: rekor::v1::create(v1, clock.clone()).await.map_err(|error| not_created(&error, &v1.database))?,
     })
+}
+
+/// What an interrupted run leaves outside its folder is a log in Postgres. Its key went with the folder, so nobody can go on with it, and
+/// whether somebody has the key all the same is not to be seen here.
+fn not_created(error: &dyn Explain, database: &DatabasePlace) -> Failure {
+    let failure = Failure::explained(error);
+    let DatabasePlace::Postgres(url) = database else { return failure };
+    if error.code() != "log_exists" {
+        return failure;
+    }
+    let url = url::Url::parse(url).ok();
+    let name = url.as_ref().map_or("NAME", |url| url.path().trim_start_matches('/'));
+    let owner = url.as_ref().map_or("USER", url::Url::username);
+    failure.advise(format!(
+        "If an interrupted `chancery init` left it there, its key is gone and no client knows of it. Make the database anew, and run this \
+         again: dropdb {name} && createdb --owner {owner} --encoding UTF8 --template template0 {name}. If an installation uses it, give this \
+         one another database."
+    ))
 }
 
 /// Writes `trust/` and the TUF repository.

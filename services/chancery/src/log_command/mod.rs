@@ -60,19 +60,15 @@ fn text(layout: &Layout, added: &Added) -> String {
         return format!("{dir} has this log already, {}; nothing was changed\n", added.public_url);
     }
     let mut text = format!("added the {} to {dir}\n", ServiceName::RekorV1.title());
-    for done in &added.steps {
-        let (what, note) = match done.step {
-            Step::Key => ("key", "the log's own"),
-            Step::Log => ("log", "with the two entries that every log begins with"),
-            Step::TrustRoot => ("trust root", "signed anew: it names the new log beside everything that it named before"),
-            Step::Anchors => ("anchors", "what start-up compares all of it with"),
-            Step::Documents => ("documents", "the same for clients without TUF; the log's public key"),
-            Step::Environment => ("environment", "CHANCERY_REKOR_V1_URL and CHANCERY_SIGNING_CONFIG_V1"),
-            Step::Configuration => ("configuration", "section rekor_v1 appended, all else byte for byte as it was"),
-        };
-        let verb = if done.made { "made" } else { "kept" };
-        text.push_str(&format!("  {verb}  {what:<14} {}   {note}\n", layout.join(done.path).display()));
-    }
+    text.push_str(&added.lines(layout, |step| match step {
+        Step::Key => ("key", "the log's own"),
+        Step::Log => ("log", "with the two entries that every log begins with"),
+        Step::TrustRoot => ("trust root", "signed anew: it names the new log beside everything that it named before"),
+        Step::Anchors => ("anchors", "what start-up compares all of it with"),
+        Step::Documents => ("documents", "the same for clients without TUF; the log's public key"),
+        Step::Environment => ("environment", "CHANCERY_REKOR_V1_URL and CHANCERY_SIGNING_CONFIG_V1"),
+        Step::Configuration => ("configuration", "section rekor_v1 appended, all else byte for byte as it was"),
+    }));
     text.push_str(&format!(
         "  Back up {}, {} and {} again. Clients that have the trust root find the log in it by themselves.\n  \
          Hand to clients without TUF: {} and {}\n  \

@@ -173,7 +173,7 @@ pub(super) async fn moved(config: Option<&Config>, shard: &Shard<'_>) -> Option<
 }
 
 /// The numbers of the shards that the configuration has.
-pub(super) fn numbers(config: &Config, log: ShardedLog) -> std::ops::RangeInclusive<u32> {
+pub(crate) fn numbers(config: &Config, log: ShardedLog) -> std::ops::RangeInclusive<u32> {
     let first = match log {
         ShardedLog::Ctlog => config.ctlog.is_some(),
         ShardedLog::RekorV2 => config.rekor_v2.is_some(),

@@ -37,7 +37,7 @@ pub use config::{Config, ShardConfig};
 pub use create::{Created, complete, complete_shard, create, freeze};
 pub use inspect::{accept, check};
 pub use router::MAX_REQUEST;
-pub use start::{Identity, RekorV1, open, open_shards};
+pub use start::{Identity, RekorV1, check_files, open, open_shards};
 pub use tree_id::TreeId;
 
 /// What the handlers share.

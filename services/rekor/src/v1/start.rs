@@ -42,6 +42,18 @@ pub struct Identity {
     pub public_key: PublicKey,
 }
 
+/// Reads what a start reads before it opens anything: the name and the keys of all trees.
+///
+/// # Errors
+/// As [`open`].
+pub fn check_files(config: &Config, later: &[ShardConfig]) -> Result<(), StartError> {
+    host_of(&config.public_url)?;
+    for key in std::iter::once(&config.key).chain(later.iter().map(|shard| &shard.key)) {
+        FileKey::load(key)?;
+    }
+    config.place(1).address().map(drop).map_err(|error| StartError::Log(error.into()))
+}
+
 /// Opens the log that [`create`](super::create) made, of one tree, after checking that name, key, state, tiles and entries agree.
 ///
 /// `published` is a checkpoint that is known from elsewhere to have been published, if there is one: the log must reach it.

@@ -115,15 +115,22 @@ pub struct ShardConfig {
     pub http: ListenConfig,
     /// Its private key, PKCS#8 PEM, unlike that of every other log.
     pub key: FilePath,
+    /// Who cosigns its checkpoints; those of the first shard unless it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witnesses: Option<WitnessesConfig>,
+    /// A folder or a bucket that is kept as a copy of it, unlike that of every other. None unless it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<ExportConfig>,
 }
 
 impl ShardConfig {
     /// Everything that a log is configured with: what is not its own is as the first shard has it.
     #[must_use]
     pub fn beside(&self, first: &Config) -> Config {
-        let Self { public_url, http, key } = self.clone();
-        // A folder holds one log.
-        Config { public_url, http, key, export: None, ..first.clone() }
+        let Self { public_url, http, key, witnesses, export } = self.clone();
+        let witnesses = witnesses.or_else(|| first.witnesses.clone());
+        // A folder holds one log, so that of the first is not another's too.
+        Config { public_url, http, key, witnesses, export, ..first.clone() }
     }
 }
 

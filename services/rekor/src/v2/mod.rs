@@ -32,7 +32,7 @@ pub use create::{Created, SEEDS, complete_shard, create, freeze};
 pub use export::FolderError;
 pub use inspect::{accept, check};
 pub use origin::origin_of;
-pub use start::{Identity, RekorV2, open, open_shard};
+pub use start::{Identity, RekorV2, check_files, open, open_shard};
 
 /// What the handlers share.
 #[derive(Debug)]

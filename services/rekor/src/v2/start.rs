@@ -60,6 +60,18 @@ impl Identity {
     }
 }
 
+/// Reads what a start reads before it opens anything: name, key, witness policy and the authorities of witnesses.
+///
+/// # Errors
+/// As [`open`].
+pub async fn check_files(config: &Config) -> Result<(), StartError> {
+    let (identity, _) = identify(config)?;
+    if let Some(witnesses) = &config.witnesses {
+        Plan::read(witnesses, &identity.vkey()?).await?;
+    }
+    config.place(1).address().map(drop).map_err(|error| StartError::Log(error.into()))
+}
+
 /// Opens the log that [`create`](super::create) made, after checking that name, key, state, tiles and entries agree.
 ///
 /// `published` is a checkpoint that is known from elsewhere to have been published, if there is one: the log must reach it.
@@ -95,7 +107,10 @@ pub async fn open_shard(
     let log = Log::open_with(database.log(&place).await?, Arc::clone(&signer), clock, place.published(published), limits).await?;
     metric::announce();
     let bundles = Bundles::new(u64::from(config.bundle_cache_mib) << 20);
-    let witnesses = plan.map(|plan| Witnesses::start(plan, log.clone()));
+    let witnesses = match plan {
+        Some(plan) => Some(Witnesses::start(plan, log.clone(), signer.as_ref()).await),
+        None => None,
+    };
     let app = Arc::new(App { log_id: identity.log_id, log, witnesses, bundles });
     let export = copy.map(|place| Export::start(place, Arc::clone(&app), signer));
     Ok(RekorV2 { app, database, identity, export })

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::ask::{AskError, Witness};
+use super::kept::Kept;
 use super::metric::Metrics;
 use super::{Shared, WithoutQuorum};
 
@@ -32,6 +33,8 @@ pub(super) struct Gatherer {
     policy: WitnessPolicy,
     witnesses: Vec<Arc<Witness>>,
     metrics: Metrics,
+    /// Where the last head with the quorum is kept, if anywhere.
+    kept: Option<Kept>,
     /// Requests under way, at most one to each witness.
     asked: JoinSet<Asked>,
     busy: BTreeSet<usize>,
@@ -70,11 +73,11 @@ impl Round {
 }
 
 impl Gatherer {
-    pub(super) fn new(shared: Arc<Shared>, policy: WitnessPolicy, witnesses: Vec<Arc<Witness>>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, policy: WitnessPolicy, witnesses: Vec<Arc<Witness>>, kept: Option<Kept>) -> Self {
         let metrics = Metrics::new(shared.log.origin(), witnesses.iter().map(|witness| witness.name.as_str()));
         let round = Round::new(shared.log.checkpoint());
         let (asked, busy, failing) = (JoinSet::new(), BTreeSet::new(), BTreeSet::new());
-        Self { shared, policy, witnesses, metrics, asked, busy, failing, round }
+        Self { shared, policy, witnesses, metrics, kept, asked, busy, failing, round }
     }
 
     /// Until it is aborted.
@@ -169,6 +172,10 @@ impl Gatherer {
     fn publish(&self) {
         let met = self.round.met;
         self.metrics.round(met, self.round.lines.len(), self.round.head.size);
+        // Kept before anybody sees it: a start never shows less than was seen. It goes on without, as a start then would.
+        if let Some(kept) = self.kept.as_ref().filter(|_| met) {
+            kept.store(self.shared.log.origin(), &self.round.cosigned());
+        }
         let may_be_shown = met || self.shared.without_quorum == WithoutQuorum::Publish;
         self.shared.gathered.send_modify(|gathered| {
             gathered.met = met;

@@ -5,12 +5,13 @@
 //! and asks all witnesses at once → `ask.rs` proves to one of them that the log grew from what it saw last, and verifies what it answers
 //! → with the quorum of the policy the checkpoint is published, its cosignatures below the log's own line.
 //!
-//! What each witness saw last is learnt from the witness and kept in memory only: it knows best. Cosigned checkpoints are not stored
-//! either: after a start the present one is cosigned again.
+//! What each witness saw last is learnt from the witness and kept in memory only: it knows best. The last checkpoint with the quorum is
+//! kept in a file (`kept.rs`), so that a start need not wait for witnesses before it shows one, and never shows less than before.
 
 mod ask;
 mod config;
 mod gather;
+mod kept;
 mod metric;
 
 use std::fmt;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use chassis::{ClientError, Explain};
 use note::{PolicyError, VerifierKey, WitnessPolicy};
-use tlog::{Log, SignedTreeHead};
+use tlog::{Log, SignedTreeHead, TreeHeadSigner};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
@@ -28,6 +29,7 @@ pub use config::{WithoutQuorum, WitnessesConfig};
 
 use ask::Witness;
 use gather::Gatherer;
+use kept::Kept;
 
 /// How many answers may wait for cosignatures; beyond, nobody waits.
 const MOST_WAITING: usize = 8_192;
@@ -88,21 +90,26 @@ impl Plan {
 }
 
 impl Witnesses {
-    /// Begins to ask.
-    pub(crate) fn start(plan: Plan, log: Log) -> Self {
+    /// Begins to ask. What was cosigned before is shown until something newer is.
+    pub(crate) async fn start(plan: Plan, log: Log, signer: &dyn TreeHeadSigner) -> Self {
         let Plan { config, policy, witnesses } = plan;
+        let kept = Kept::beside(&log);
+        let before = match &kept {
+            Some(kept) => kept.load(&log, signer, &policy).await,
+            None => None,
+        };
         let head = log.checkpoint();
         let shared = Arc::new(Shared {
             without_quorum: config.without_quorum,
             timeout: config.timeout.as_std(),
             wanted: watch::Sender::new(head),
             // Hopeful: the first answers wait for witnesses that may well be there.
-            gathered: watch::Sender::new(Gathered { head: None, met: true }),
+            gathered: watch::Sender::new(Gathered { head: before, met: true }),
             shown: AtomicU64::new(0),
             places: Semaphore::new(MOST_WAITING),
             log,
         });
-        let gatherer = Gatherer::new(Arc::clone(&shared), policy, witnesses);
+        let gatherer = Gatherer::new(Arc::clone(&shared), policy, witnesses, kept);
         let gathering = tokio::spawn(gatherer.run()).abort_handle();
         Self { shared, gathering }
     }

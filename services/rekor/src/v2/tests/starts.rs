@@ -115,6 +115,8 @@ async fn a_shard_is_a_log_of_its_own_beside_a_frozen_one() {
         public_url: "https://log2.rekor.example".into(),
         http: ListenConfig::loopback(0),
         key: fixture.dir.path().join("rekor-2.pem").into(),
+        witnesses: None,
+        export: None,
     };
     FileKey::generate(KeyKind::P256).unwrap().create_file(&shard.key).unwrap();
     let second = shard.beside(&fixture.config);
@@ -139,4 +141,23 @@ async fn a_shard_is_a_log_of_its_own_beside_a_frozen_one() {
     assert_eq!(get(&old.router(), "/checkpoint").await.text(), frozen.checkpoint);
     assert_eq!(submit(&new.router(), fixture.request(0).await).await.status, StatusCode::CREATED);
     assert!(new.checkpoint().starts_with("log2.rekor.example\n3\n"));
+}
+
+#[test]
+fn a_shard_has_witnesses_and_an_export_of_its_own_where_it_says_so() {
+    let read = |own: &str| {
+        let json =
+            format!(r#"{{"public_url":"https://log2.rekor.example","http":{{"listen":["127.0.0.1:0"]}},"key":"k2"{own}}}"#);
+        serde_json::from_str::<ShardConfig>(&json).unwrap()
+    };
+    let mut first = Fixture::new().config;
+    first.witnesses = serde_json::from_str(r#"{"policy":"first.policy","without_quorum":"publish"}"#).unwrap();
+    first.export = Some(std::path::PathBuf::from("first").into());
+    let inherited = read("").beside(&first);
+    assert_eq!((inherited.witnesses, inherited.export), (first.witnesses.clone(), None), "a folder holds one log");
+    let own = read(r#","witnesses":{"policy":"second.policy"},"export":"second""#).beside(&first);
+    let witnesses = own.witnesses.unwrap();
+    assert_eq!(witnesses.policy.as_path(), std::path::Path::new("second.policy"));
+    assert_eq!(witnesses.without_quorum, crate::WithoutQuorum::Refuse);
+    assert_eq!(own.export, Some(std::path::PathBuf::from("second").into()));
 }

@@ -342,3 +342,55 @@ async fn a_log_does_not_open_with_witnesses_that_cannot_be_asked() {
     assert_eq!(error.code(), "witness_policy_unreadable");
     assert!(error.details().iter().any(|line| line.contains("No such file")), "{:?}", error.details());
 }
+
+#[tokio::test]
+async fn the_last_cosigned_checkpoint_is_shown_by_the_next_start() {
+    let witness = Witness::new("w.example");
+    let up = Arc::new(Mutex::new(true));
+    let server = {
+        let (up, witness) = (Arc::clone(&up), Arc::clone(&witness));
+        Scripted::start(move |request, _| up.lock().unwrap().then(|| witness.add_checkpoint(request))).await
+    };
+    let policy = format!("{}quorum w.example\n", line(&witness, &server));
+    let (mut fixture, rekor) = Fixture::witnessed(&policy, WithoutQuorum::Refuse).await;
+    submit(&rekor.router(), fixture.request(0).await).await.entry();
+    let shown = published(&rekor.router()).await;
+    *up.lock().unwrap() = false;
+    // Logged, and seen by no witness.
+    assert_eq!(submit(&rekor.router(), fixture.request(1).await).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    rekor.close().await;
+
+    let rekor = fixture.open().await;
+    assert_eq!(published(&rekor.router()).await, shown);
+    rekor.close().await;
+
+    // Neither a changed file nor a changed policy shows what nobody would show otherwise.
+    let file = fixture.dir.path().join("rekor.db.rekor-v2.head.cosigned");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(whole, shown);
+    let refused = async |fixture: &Fixture| {
+        let rekor = fixture.open().await;
+        assert_eq!(get(&rekor.router(), "/checkpoint").await.status, StatusCode::SERVICE_UNAVAILABLE);
+        rekor.close().await;
+    };
+    let (text, lines) = whole.split_once("\n\n").unwrap();
+    let own = lines.lines().next().unwrap();
+    for changed in
+        ["".to_owned(), "x".repeat(note::MAX_NOTE_BYTES + 1), whole.replace("\n3\n", "\n4\n"), format!("{text}\n\n{own}\n")]
+    {
+        std::fs::write(&file, changed).unwrap();
+        refused(&fixture).await;
+    }
+    std::fs::write(&file, &whole).unwrap();
+    let other = Witness::new("w.example");
+    fixture.set_witnesses(&format!("{}quorum w.example\n", line(&other, &server)), WithoutQuorum::Refuse, "500ms");
+    refused(&fixture).await;
+    fixture.set_witnesses(&policy, WithoutQuorum::Refuse, "500ms");
+    *up.lock().unwrap() = true;
+    let rekor = fixture.open().await;
+    wait_until("a cosigned checkpoint of the whole log", LIMIT, async || {
+        get(&rekor.router(), "/checkpoint").await.text().contains("\n4\n")
+    })
+    .await;
+    rekor.close().await;
+}
