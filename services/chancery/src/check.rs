@@ -1,4 +1,5 @@
-//! `chancery config print`, and `chancery config check`: what a start would refuse, but for what only an open database, a bound port or another machine can tell.
+//! `chancery config print`, and `chancery config check`: what a start would refuse, but for what only an open database, a bound port or
+//! another machine can tell.
 
 use std::path::Path;
 use std::sync::Arc;
