@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::common::{Entry, World, append_all, numbers, verify};
+use crate::common::{Entry, World, append_all, grow, numbers, verify};
 use crate::driver::sqlite;
 use tlog::sqlite::SqliteStore;
 use tlog::{Appended, Log, OpenError, Published, SignedTreeHead, check_log};
@@ -205,6 +205,119 @@ async fn a_log_on_a_read_only_disk_is_not_opened_and_is_whole_afterwards() {
     let (log, store) = open(&world, disk.path(), None).await.unwrap();
     append_all(&log, numbers(50..60)).await.into_iter().for_each(|answer| verify(&answer.unwrap()));
     world.check(&log, &store, 60).await;
+    log.close().await;
+    store.database().close().await;
+}
+
+/// A file system on a loop device that turns read-only at its first error, as servers have theirs.
+struct FragileDisk {
+    image: tempfile::NamedTempFile,
+    folder: tempfile::TempDir,
+}
+
+impl FragileDisk {
+    fn make() -> Self {
+        let disk = Self { image: tempfile::NamedTempFile::new().unwrap(), folder: tempfile::tempdir().unwrap() };
+        disk.image.as_file().set_len(64 << 20).unwrap();
+        assert!(run("mkfs.ext4", &["-q".as_ref(), disk.image.path()]), "{NEEDS_LOOP}");
+        disk.mount();
+        disk
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn mount(&self) {
+        let arguments = ["-o".as_ref(), "loop,errors=remount-ro".as_ref(), self.image.path(), self.path()];
+        assert!(run("mount", &arguments), "{NEEDS_LOOP}");
+    }
+
+    fn unmount(&self) {
+        assert!(run("umount", &[self.path()]), "nothing is open on it");
+    }
+
+    fn remount_read_only(&self) -> bool {
+        run("mount", &["-o".as_ref(), "remount,ro".as_ref(), self.path()])
+    }
+
+    /// As if a block could not be written: every write fails from now on, until it is mounted anew.
+    fn fail(&self) {
+        let mounts = fs::read_to_string("/proc/mounts").unwrap();
+        let here = format!(" {} ", self.path().display());
+        let device = mounts.lines().find(|line| line.contains(&here)).and_then(|line| line.split(' ').next()).unwrap();
+        let device = device.strip_prefix("/dev/").unwrap();
+        fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "on purpose").expect(NEEDS_LOOP);
+    }
+}
+
+impl Drop for FragileDisk {
+    fn drop(&mut self) {
+        let _ = run("umount", &["-l".as_ref(), self.path()]);
+    }
+}
+
+const NEEDS_LOOP: &str =
+    "this test mounts ext4 on a loop device; run it as root, with e2fsprogs, where there is /dev/loop-control";
+
+fn run(program: &str, arguments: &[&Path]) -> bool {
+    Command::new(program).args(arguments).stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// Nobody can remount a disk read-only while a log writes to it; its file system can, at an error. Then entries are refused, what is
+/// published is read as before, and when the disk is back, a restart finds all that was answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_turns_read_only_under_a_running_log_loses_nothing() {
+    let (world, disk) = (World::new(), FragileDisk::make());
+    let (log, store) = sqlite(&world, disk.path()).await;
+    grow(&log, 0..300).await;
+    assert!(!disk.remount_read_only(), "the database is open for writing");
+    let load = tokio::spawn({
+        let log = log.clone();
+        async move {
+            let mut told = Vec::new();
+            for next in (300..).step_by(8) {
+                let answers = append_all(&log, numbers(next..next + 8)).await;
+                let refused = answers.iter().any(Result::is_err);
+                told.extend((next..).zip(answers).filter_map(|(n, answer)| Some((n, answer.ok()?))));
+                if refused {
+                    break;
+                }
+            }
+            told
+        }
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    disk.fail();
+    let told: Vec<(u64, Appended)> = load.await.unwrap();
+    assert!(told.len() > 8, "{} entries were answered before", told.len());
+
+    let head = log.checkpoint();
+    for answer in append_all(&log, (0..20).map(|n| Entry(format!("refused {n}")))).await {
+        assert_eq!(answer.unwrap_err().code(), "log_store_failed");
+    }
+    assert_eq!(log.checkpoint(), head, "nothing was published");
+    for (_, appended) in &told {
+        verify(appended);
+        let proof = log.inclusion_proof(appended.index, head.size).await.unwrap();
+        merkle::verify_inclusion(&merkle::leaf_hash(&appended.leaf.data), appended.index, head.size, &proof, &head.root).unwrap();
+    }
+    assert_eq!(log.entries(0..300).await.unwrap().len(), 300);
+    log.close().await;
+    store.database().close().await;
+    drop(store);
+
+    disk.unmount();
+    disk.mount();
+    let (log, store) = open(&world, disk.path(), None).await.unwrap();
+    assert!(log.checkpoint().size >= head.size, "{} entries, and {} were published", log.checkpoint().size, head.size);
+    for (n, first) in &told {
+        let again = log.append(Arc::new(Entry(n.to_string()))).await.unwrap();
+        assert_eq!((again.index, again.duplicate), (first.index, true), "told once, true for ever");
+    }
+    let size = log.checkpoint().size;
+    append_all(&log, [Entry("after".into())]).await.into_iter().for_each(|answer| verify(&answer.unwrap()));
+    world.check(&log, &store, size + 1).await;
     log.close().await;
     store.database().close().await;
 }
