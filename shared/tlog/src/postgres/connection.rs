@@ -8,17 +8,22 @@ use sqlx::{Connection as _, PgPool};
 use super::Address;
 use crate::StoreError;
 
-/// Bounds that the server keeps, whatever becomes of this process.
+/// Bounds that the server keeps, whatever becomes of this process; and how it plans.
 ///
 /// A writer that vanished without closing its connection holds the state row until the third of them ends its session; the second is
 /// longer, so that whoever waits for the row outlasts that.
-const SERVER_SIDE: [(&str, &str); 6] = [
+///
+/// The last two: a plan is made anew each time, for the size that the table has and the keys that are asked for. One that is kept from
+/// when the table was small reads all of it, until somebody analyses it; and nothing here runs long enough to be worth compiling.
+const SERVER_SIDE: [(&str, &str); 8] = [
     ("statement_timeout", "15s"),
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "5s"),
     ("tcp_keepalives_idle", "10"),
     ("tcp_keepalives_interval", "5"),
     ("tcp_keepalives_count", "3"),
+    ("plan_cache_mode", "force_custom_plan"),
+    ("jit", "off"),
 ];
 
 /// The bound that this process keeps, for a server that vanished: longer than those of the server, which say more.
