@@ -90,8 +90,8 @@ pub enum RecordError {
 impl HeadRecord {
     /// As [`HeadRecord::open`], of the first of the files of this name that no other process has.
     pub(crate) fn open_free(path: &Path) -> Result<(Self, Vec<Kept>), RecordError> {
-        let opened = Self::files(path).map(|file| Self::open(&file));
-        opened.filter(|opened| !matches!(opened, Err(RecordError::InUse))).next().unwrap_or(Err(RecordError::InUse))
+        let mut opened = Self::files(path).map(|file| Self::open(&file));
+        opened.find(|opened| !matches!(opened, Err(RecordError::InUse))).unwrap_or(Err(RecordError::InUse))
     }
 
     /// The files that processes on one machine keep their records of this name in.
@@ -158,11 +158,8 @@ impl HeadRecord {
                 // What is written from here on may not be in this sync, and is in the next.
                 state.store(UNDER_WAY, Ordering::Release);
                 let file = Arc::clone(&file);
-                match tokio::task::spawn_blocking(move || file.sync_data()).await {
-                    Ok(Err(error)) => {
-                        tracing::warn!(record = %path.display(), %error, "the record of published heads could not be synced");
-                    }
-                    Ok(Ok(())) | Err(_) => {}
+                if let Ok(Err(error)) = tokio::task::spawn_blocking(move || file.sync_data()).await {
+                    tracing::warn!(record = %path.display(), %error, "the record of published heads could not be synced");
                 }
                 tokio::time::sleep(PAUSE).await;
                 if state.compare_exchange(UNDER_WAY, DONE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
