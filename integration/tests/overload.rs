@@ -238,7 +238,8 @@ async fn a_greedy_client_is_refused_unseen_and_the_polite_are_served() {
     }
     offered.stop.store(true, Ordering::Relaxed);
     load.join_all().await;
-    log.assert_as_before(&offered.told.lock().unwrap()).await;
+    let told = offered.told.lock().unwrap().clone();
+    log.assert_as_before(&told).await;
 }
 
 /// Ten times what the queue holds, from many addresses at once, some of it in large bodies and some of it slowly: every entry is taken
